@@ -1,0 +1,299 @@
+"""The words of squall: what is asked (Spec), what is kept (Job), and which moves are legal.
+
+Frozen data without I/O. A Job is the JSON object of the HTTP contract, field by field; the same
+names are columns in the ledger. Times are RFC 3339 strings in UTC with microseconds, which also
+sort as text; durations are seconds; sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+import uuid
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
+Reason = Literal["exit", "signal", "timeout", "cancelled", "output_limit", "spawn_error", "crash"]
+
+ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled", "lost"})
+
+# What may follow what. A claimed job is still `queued` until its command runs; when its owner
+# dies in between, nobody can know whether it ran, and it passes through `running` to `lost`.
+MOVES: dict[State, frozenset[State]] = {
+    "queued": frozenset({"running", "cancelled", "failed"}),
+    "running": ENDED,
+    "succeeded": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+    "lost": frozenset(),
+}
+
+# One argument or one environment entry may not be longer: MAX_ARG_STRLEN, execve(2).
+ARG_BYTES_MAX = 131_071
+ARGS_MAX = 4_096
+ENV_MAX = 1_024
+LABELS_MAX = 64
+SECONDS_MAX = 10 * 365 * 86_400
+
+
+Wrong = Iterator[tuple[str, str]]
+Checks = Mapping[str, Callable[[Any], Wrong]]
+
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a job is stopped: `signal` first, SIGKILL after `grace` seconds."""
+
+    signal: str = "SIGTERM"
+    grace: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
+
+    checks: ClassVar[Checks] = {"signal": lambda name: _wrong_signal(name)}
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a job may use: resource limits (setrlimit(2)), and the bytes kept of each stream."""
+
+    address_space: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    cpu_seconds: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    open_files: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    processes: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    file_size: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    core_size: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    output_bytes: Annotated[int, Meta(ge=0, le=2**40)] | None = None
+
+
+class Stdin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the command reads on its standard input: one of `text` and `base64`."""
+
+    text: str | None = None
+    base64: str | None = None
+
+    def content(self) -> bytes:
+        """Return the bytes to feed; ValueError when `base64` is not base64."""
+        if self.text is not None:
+            return self.text.encode()
+        return b64decode(self.base64 or "", validate=True)
+
+
+class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was asked: one command, and how to run it."""
+
+    args: Annotated[list[str], Meta(min_length=1, max_length=ARGS_MAX)]
+    env: Annotated[dict[str, str], Meta(max_length=ENV_MAX)] = {}
+    cwd: str | None = None
+    stdin: Stdin | None = None
+    timeout: Annotated[float, Meta(gt=0)] | None = None
+    stop: Stop = Stop()
+    limits: Limits = Limits()
+    labels: Annotated[dict[str, str], Meta(max_length=LABELS_MAX)] = {}
+
+    checks: ClassVar[Checks] = {
+        "args": lambda args: _wrong_args(args),
+        "env": lambda env: _wrong_env(env),
+        "cwd": lambda cwd: _wrong_cwd(cwd),
+        "stdin": lambda stdin: _wrong_stdin(stdin),
+        "timeout": lambda timeout: _wrong_timeout(timeout),
+        "labels": lambda labels: _wrong_labels(labels),
+    }
+
+
+Content = bytes  # inside Stream, `bytes` is a field
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the command used, its waited-for children included (getrusage(2))."""
+
+    user_seconds: float
+    system_seconds: float
+    max_rss_bytes: int
+
+
+class Stream(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One output stream: bytes the child wrote, how many of them were not kept, and its content."""
+
+    bytes: int
+    dropped: int
+    text: str | None = None
+    base64: str | None = None
+
+    def with_content(self, content: Content) -> Stream:
+        """Return the same stream with its content as text, or as base64 where it is not UTF-8."""
+        try:
+            return msgspec.structs.replace(self, text=str(content, "utf-8"))
+        except UnicodeDecodeError:
+            return msgspec.structs.replace(self, base64=b64encode(content).decode())
+
+
+NOTHING = Stream(bytes=0, dropped=0)
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One command accepted to be run once, as the ledger knows it."""
+
+    id: str
+    state: State
+    reason: Reason | None = None
+    error: str | None = None
+    args: list[str]
+    env: dict[str, str] = {}
+    cwd: str | None = None
+    timeout: float | None = None
+    stop: Stop = Stop()
+    limits: Limits = Limits()
+    labels: dict[str, str] = {}
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    duration: float | None = None
+    owner: str | None = None
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    has_timed_out: bool = False
+    cancel_requested: bool = False
+    usage: Usage | None = None
+    stdout: Stream = NOTHING
+    stderr: Stream = NOTHING
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended: all that is written down at its end."""
+
+    state: State
+    reason: Reason
+    error: str | None = None
+    finished_at: str
+    duration: float | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    has_timed_out: bool = False
+    usage: Usage | None = None
+    stdout: Stream = NOTHING
+    stderr: Stream = NOTHING
+
+
+def check_move(before: State, after: State) -> None:
+    """Raise ValueError when a job may not go from `before` to `after`: a bug, never bad input."""
+    if after not in MOVES[before]:
+        raise ValueError(f"a job cannot go from {before} to {after}")
+
+
+def now() -> str:
+    """Return the time as RFC 3339 in UTC with microseconds: 2026-11-21T02:40:00.123456Z."""
+    return rfc3339(time.time_ns() // 1000)
+
+
+def rfc3339(microseconds: int) -> str:
+    """Format a Unix time in microseconds."""
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:06d}Z"
+
+
+class Ids:
+    """Makes job ids: UUIDv7 (RFC 9562), each greater than the one before from the same maker.
+
+    The 12 bits after the milliseconds are a counter (method 1 of section 6.2), so the ids of a
+    batch keep its order. Python has `uuid.uuid7` from 3.14 on only.
+    """
+
+    def __init__(self) -> None:
+        """Start counting."""
+        self._last = 0
+
+    def __call__(self) -> str:
+        """Return the next id in its usual text form."""
+        self._last = max(time.time_ns() // 1_000_000 << 12, self._last + 1)
+        milliseconds, counter = self._last >> 12, self._last & 0xFFF
+        number = milliseconds << 80 | 7 << 76 | counter << 64 | 2 << 62 | secrets.randbits(62)
+        return str(uuid.UUID(int=number))
+
+
+def signal_number(name: str) -> int | None:
+    """Return the number of a signal by its name (`SIGTERM`), None when there is no such signal."""
+    try:
+        return signal.Signals[name].value
+    except KeyError:
+        return None
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name; real-time signals between the named ones are `SIGRTMIN+N`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
+
+
+def _wrong_args(args: list[str]) -> Wrong:
+    if not args[0]:
+        yield "[0]", "must name a program"
+    for index, arg in enumerate(args):
+        if message := _wrong_text(arg):
+            yield f"[{index}]", message
+
+
+def _wrong_env(env: dict[str, str]) -> Wrong:
+    for name, value in env.items():
+        if not name or "=" in name:
+            yield f".{name}", "a name must not be empty or contain '='"
+        elif message := _wrong_text(f"{name}={value}"):
+            yield f".{name}", message
+
+
+def _wrong_cwd(cwd: str | None) -> Wrong:
+    if cwd is None:
+        return
+    if message := _wrong_text(cwd):
+        yield "", message
+    elif not cwd.startswith("/"):
+        yield "", "must be an absolute path"
+
+
+def _wrong_stdin(stdin: Stdin | None) -> Wrong:
+    if stdin is None:
+        return
+    if (stdin.text is None) == (stdin.base64 is None):
+        yield "", "give one of 'text' and 'base64'"
+        return
+    try:
+        stdin.content()
+    except ValueError:  # binascii.Error is one; so is a lone surrogate in text
+        yield (".base64", "not base64") if stdin.text is None else (".text", "not valid Unicode")
+
+
+def _wrong_timeout(timeout: float | None) -> Wrong:
+    if timeout is not None and timeout > SECONDS_MAX:
+        yield "", f"must be at most {SECONDS_MAX} seconds"
+
+
+def _wrong_signal(name: str) -> Wrong:
+    if signal_number(name) is None:
+        yield "", f"no such signal: {name!r}"
+
+
+def _wrong_labels(labels: dict[str, str]) -> Wrong:
+    for name, value in labels.items():
+        if not name or ":" in name:
+            yield f".{name}", "a name must not be empty or contain ':'"
+        elif message := _wrong_text(name + value):
+            yield f".{name}", message
+
+
+def _wrong_text(text: str) -> str | None:
+    if "\0" in text:
+        return "must not contain a NUL character"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "must be valid Unicode, without lone surrogates"
+    return f"must be at most {ARG_BYTES_MAX} bytes long" if size > ARG_BYTES_MAX else None
