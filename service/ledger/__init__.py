@@ -1,0 +1,127 @@
+"""The ledger: the database of jobs that all processes share. It alone decides what is true.
+
+`Ledger` is the interface, and `tests/ledger` holds the contract that every backend must keep.
+`service.ledger.sqlite` is the backend for one machine; `service.ledger.door` is the one place
+where its blocking calls are made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from service.jobs import End, Job, Spec, State
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A queued job that now belongs to one process, and all that is needed to run it."""
+
+    id: str
+    spec: Spec
+
+
+class Start(msgspec.Struct, frozen=True):
+    """That a claimed job's command runs."""
+
+    id: str
+    pid: int
+    started_at: str
+
+
+class Submission(msgspec.Struct, frozen=True):
+    """What came of a submission: its jobs in order, and whether an earlier one had made them."""
+
+    jobs: list[Job]
+    is_repeated: bool = False
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Which jobs to list: any of `states`, all of `labels`, older than the job `before`."""
+
+    states: tuple[State, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    limit: int = 50
+    before: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Jobs, newest first, and the id to go on `before`; None at the end."""
+
+    jobs: list[Job]
+    next: str | None
+
+
+class Ledger(Protocol):
+    """What every ledger can do. Every verb is one atomic change, seen by all processes.
+
+    Any of them may raise LedgerError when the ledger can't be read or written. Cancelling a
+    verb's await does not undo it.
+    """
+
+    async def submit(
+        self, specs: Sequence[Spec], *, queue_limit: int, key: str = "", fingerprint: bytes = b""
+    ) -> Submission:
+        """Write new queued jobs, all or none; they survive a power loss once this returns.
+
+        With a `key` that was used before, the earlier jobs come back when the `fingerprint` is
+        the same, else KeyReused is raised. Raises Full when more than `queue_limit` would wait.
+        """
+        ...
+
+    async def claim(self, owner: str, limit: int) -> list[Claim]:
+        """Make up to `limit` of the oldest waiting jobs this owner's; durable as `submit` is."""
+        ...
+
+    async def start(self, starts: Sequence[Start]) -> None:
+        """Write down that claimed jobs run."""
+        ...
+
+    async def end(self, id: str, end: End, *, start: Start | None, journal: bytes | None) -> None:
+        """Write down how a job ended, with its start where `start` hasn't written that yet.
+
+        `journal` is its output when it was small, else None. Raises ValueError for a move that
+        isn't legal.
+        """
+        ...
+
+    async def request_cancel(self, id: str) -> Job:
+        """Cancel a job that waits, or note the wish on one that is claimed; NotFound."""
+        ...
+
+    async def forget(self, id: str) -> Job:
+        """Remove an ended job; NotFound, or Conflict while it may still run."""
+        ...
+
+    async def get(self, id: str) -> Job:
+        """Return one job; NotFound."""
+        ...
+
+    async def ended(self, ids: Sequence[str]) -> list[str]:
+        """Return those of `ids` that have ended or are unknown."""
+        ...
+
+    async def journal(self, id: str) -> bytes | None:
+        """Return the output that was stored with the job's end; None when it wasn't small."""
+        ...
+
+    async def page(self, query: Query) -> Page:
+        """Return one page of jobs."""
+        ...
+
+    async def unfinished(self, owner: str) -> list[Job]:
+        """Return the jobs that this owner has claimed and not ended."""
+        ...
+
+    async def owners(self) -> list[str]:
+        """Return every owner of an unfinished job."""
+        ...
+
+    async def tally(self) -> Mapping[State, int]:
+        """Return how many jobs there are in each state."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was asked, then let go of the files; blocks for as long as that takes."""
+        ...

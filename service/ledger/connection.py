@@ -1,0 +1,68 @@
+"""Connections to the ledger's file: how they are opened, migrated, and take turns to write."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.resources
+from pathlib import Path
+
+import apsw
+
+from service.errors import LedgerError
+
+# Earlier builds can corrupt a WAL database that several connections write: sqlite.org/wal.html.
+SQLITE_MIN = (3, 51, 3)
+BUSY_MILLISECONDS = 10_000
+
+
+class Turn:
+    """Holds the lock file by which the processes take turns to write."""
+
+    def __init__(self, fd: int) -> None:
+        """Take the lock file's descriptor."""
+        self._fd = fd
+
+    def __enter__(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+def refuse_unsound_sqlite() -> None:
+    """Raise LedgerError when this build of SQLite is not safe for us."""
+    version = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in version.split(".")) < SQLITE_MIN:
+        wanted = ".".join(map(str, SQLITE_MIN))
+        raise LedgerError(f"SQLite {version} can corrupt a shared ledger; {wanted} is needed")
+
+
+def connect(path: Path, *, is_reader: bool = False) -> apsw.Connection:
+    """Open a connection, for reading only or for writing too."""
+    flags = apsw.SQLITE_OPEN_READONLY if is_reader else apsw.SQLITE_OPEN_READWRITE
+    db = apsw.Connection(str(path), flags=flags | (0 if is_reader else apsw.SQLITE_OPEN_CREATE))
+    db.set_busy_timeout(BUSY_MILLISECONDS)
+    if not is_reader:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA wal_autocheckpoint = 4000")
+        db.execute("PRAGMA journal_size_limit = 67108864")
+    db.execute("PRAGMA cache_size = -16384")
+    db.execute("PRAGMA temp_store = MEMORY")
+    return db
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Bring the schema up to date; LedgerError when it is newer than this code."""
+    scripts = [importlib.resources.files("service.ledger").joinpath("schema.sql").read_text()]
+    version = db.pragma("user_version")
+    if version > len(scripts):
+        raise LedgerError(f"made by a newer squall: version {version}, known {len(scripts)}")
+    for number, script in enumerate(scripts[version:], version + 1):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.execute(script)
+            db.execute(f"PRAGMA user_version = {number}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise

@@ -1,0 +1,97 @@
+"""The one door to blocking database calls: a thread that takes operations in order.
+
+What arrives while a group is being written forms the next group: one transaction, and one
+fsync, serve as many operations as came in meanwhile, and a lone one waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+GROUP_MAX = 256
+
+
+class Operation(Generic[T]):
+    """One call to be made on the thread, and the future that its caller awaits."""
+
+    __slots__ = ("call", "future", "is_durable", "outcome")
+
+    def __init__(self, call: Callable[[], T], is_durable: bool) -> None:
+        """Take the call; made on the loop that will await it."""
+        self.call = call
+        self.is_durable = is_durable
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.outcome: T | BaseException | None = None
+
+    def settle(self) -> None:
+        """Hand the outcome to whoever still waits for it."""
+        if self.future.done():
+            return  # its await was cancelled
+        if isinstance(self.outcome, BaseException):
+            self.future.set_exception(self.outcome)
+        else:
+            self.future.set_result(self.outcome)  # type: ignore[arg-type]
+
+
+Group = Sequence[Operation[Any]]
+
+
+class Door:
+    """Runs groups of operations on one thread of its own.
+
+    `perform(group)` is called on the thread; it makes every operation's call and sets its
+    outcome. It must not raise.
+    """
+
+    def __init__(self, name: str, perform: Callable[[Group], None]) -> None:
+        """Start the thread."""
+        self._perform = perform
+        self._queue: SimpleQueue[Operation[Any] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def pass_through(self, call: Callable[[], T], *, is_durable: bool = False) -> asyncio.Future[T]:
+        """Queue a call; await the future for what it returns or raises."""
+        operation = Operation(call, is_durable)
+        self._queue.put(operation)
+        return operation.future
+
+    def close(self) -> None:
+        """Perform what is queued, then end the thread; blocks until it has ended."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            group, is_open = self._next_group()
+            if not group:
+                continue
+            self._perform(group)
+            try:
+                group[0].future.get_loop().call_soon_threadsafe(_settle, group)
+            except RuntimeError:
+                pass  # the loop is closed, nobody awaits these any more
+
+    def _next_group(self) -> tuple[list[Operation[Any]], bool]:
+        group: list[Operation[Any]] = []
+        item = self._queue.get()
+        try:
+            while item is not None:
+                group.append(item)
+                if len(group) == GROUP_MAX:
+                    return group, True
+                item = self._queue.get_nowait()
+        except Empty:
+            return group, True
+        return group, False
+
+
+def _settle(group: Group) -> None:
+    for operation in group:
+        operation.settle()

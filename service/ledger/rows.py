@@ -1,0 +1,131 @@
+"""Jobs as rows: what stands in the columns of `schema.sql`, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from service.jobs import NOTHING, End, Job, Spec, State, Stdin, Stream, Usage
+from service.ledger import Claim
+
+COLUMNS = (
+    "id, state, owner, spec, created_at, started_at, finished_at, duration, pid, cancel_requested,"
+    " has_timed_out, reason, error, exit_code, signal, usage, stdout_bytes, stdout_dropped,"
+    " stderr_bytes, stderr_dropped"
+)
+
+encode = msgspec.json.Encoder().encode
+_spec = msgspec.json.Decoder(Spec).decode
+_stdin = msgspec.json.Decoder(Stdin).decode
+_usage = msgspec.json.Decoder(Usage).decode
+
+
+def new_job(id: str, spec: Spec, created_at: str) -> Job:
+    """Return a job as it is accepted."""
+    return Job(
+        id=id,
+        state="queued",
+        args=spec.args,
+        env=spec.env,
+        cwd=spec.cwd,
+        timeout=spec.timeout,
+        stop=spec.stop,
+        limits=spec.limits,
+        labels=spec.labels,
+        created_at=created_at,
+    )
+
+
+def row_of(job: Job, spec: Spec) -> tuple[str, str, bytes | None, str]:
+    """Return a new job's id, spec, stdin and created_at."""
+    stdin = None
+    if spec.stdin is not None:
+        stdin, spec = encode(spec.stdin), msgspec.structs.replace(spec, stdin=None)
+    return job.id, encode(spec).decode(), stdin, job.created_at
+
+
+def claim_of(id: Any, spec: Any, stdin: Any) -> Claim:
+    """Return a claim from its columns id, spec, stdin."""
+    claimed = _spec(spec)
+    if stdin is not None:
+        claimed = msgspec.structs.replace(claimed, stdin=_stdin(stdin))
+    return Claim(id, claimed)
+
+
+def job_of(
+    id: str,
+    state: State,
+    owner: str | None,
+    spec: str,
+    created_at: str,
+    started_at: str | None,
+    finished_at: str | None,
+    duration: float | None,
+    pid: int | None,
+    cancel_requested: int,
+    has_timed_out: int,
+    reason: Any,
+    error: str | None,
+    exit_code: int | None,
+    signal: str | None,
+    usage: str | None,
+    stdout_bytes: int,
+    stdout_dropped: int,
+    stderr_bytes: int,
+    stderr_dropped: int,
+) -> Job:
+    """Return a job from its `COLUMNS`."""
+    asked = _spec(spec)
+    return Job(
+        id=id,
+        state=state,
+        reason=reason,
+        error=error,
+        args=asked.args,
+        env=asked.env,
+        cwd=asked.cwd,
+        timeout=asked.timeout,
+        stop=asked.stop,
+        limits=asked.limits,
+        labels=asked.labels,
+        created_at=created_at,
+        started_at=started_at,
+        finished_at=finished_at,
+        duration=duration,
+        owner=owner,
+        pid=pid,
+        exit_code=exit_code,
+        signal=signal,
+        has_timed_out=bool(has_timed_out),
+        cancel_requested=bool(cancel_requested),
+        usage=_usage(usage) if usage else None,
+        stdout=Stream(stdout_bytes, stdout_dropped) if stdout_bytes else NOTHING,
+        stderr=Stream(stderr_bytes, stderr_dropped) if stderr_bytes else NOTHING,
+    )
+
+
+END_COLUMNS = (
+    "state = ?, reason = ?, error = ?, finished_at = ?, duration = ?, exit_code = ?, signal = ?,"
+    " has_timed_out = ?, usage = ?, stdout_bytes = ?, stdout_dropped = ?, stderr_bytes = ?,"
+    " stderr_dropped = ?, stdin = NULL"
+)
+
+
+def end_row(end: End) -> tuple[Any, ...]:
+    """Return what stands in `END_COLUMNS` after a job's end."""
+    return (
+        end.state,
+        end.reason,
+        end.error,
+        end.finished_at,
+        end.duration,
+        end.exit_code,
+        end.signal,
+        end.has_timed_out,
+        encode(end.usage).decode() if end.usage else None,
+        end.stdout.bytes,
+        end.stdout.dropped,
+        end.stderr.bytes,
+        end.stderr.dropped,
+    )

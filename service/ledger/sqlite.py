@@ -1,0 +1,327 @@
+"""The ledger in SQLite: one file in WAL mode, shared by the processes of one machine.
+
+Each process has one writer and one reader connection, each on a thread of its own. A group of
+writes is one transaction. It is synced to disk when it holds an operation that a client or the
+rule "nothing runs twice" depends on (submit, claim, cancel); what follows from those alone (start,
+end) survives a killed process at once, and a power loss with the next sync: until then such a
+job would be found `lost`, never run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
+from service.jobs import End, Ids, Job, Spec, State, check_move, now
+from service.ledger import Claim, Page, Query, Start, Submission
+from service.ledger.connection import Turn, connect, migrate, refuse_unsound_sqlite
+from service.ledger.door import Door, Group
+from service.ledger.pages import page_sql
+from service.ledger.rows import (
+    COLUMNS,
+    END_COLUMNS,
+    claim_of,
+    encode,
+    end_row,
+    job_of,
+    new_job,
+    row_of,
+)
+
+T = TypeVar("T")
+
+_ids = msgspec.json.Decoder(list[str]).decode
+
+
+class SqliteLedger:
+    """See `service.ledger.Ledger` for what the verbs promise."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger, made or migrated where needed; raises LedgerError."""
+        refuse_unsound_sqlite()
+        self._new_id = Ids()
+        try:
+            self._turn = os.open(f"{path}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise LedgerError(f"{path}: {exc.strerror}") from exc
+        try:
+            self._db = connect(path)
+            with Turn(self._turn):
+                migrate(self._db)
+            self._read_db = connect(path, is_reader=True)
+        except (apsw.Error, LedgerError) as exc:
+            os.close(self._turn)
+            raise LedgerError(f"{path}: {exc}") from exc
+        self._writes = Door("ledger-writer", self._perform_writes)
+        self._reads = Door("ledger-reader", _perform_reads)
+
+    def close(self) -> None:
+        """Finish what was asked, then close; blocks for as long as that takes."""
+        self._writes.close()
+        self._reads.close()
+        self._read_db.close()
+        self._db.close()
+        os.close(self._turn)
+
+    async def submit(
+        self, specs: Sequence[Spec], *, queue_limit: int, key: str = "", fingerprint: bytes = b""
+    ) -> Submission:
+        """Write new queued jobs, all or none."""
+        created_at = now()
+        jobs = [new_job(self._new_id(), spec, created_at) for spec in specs]
+        rows = [row_of(job, spec) for job, spec in zip(jobs, specs, strict=True)]
+
+        def write() -> Submission:
+            if key and (earlier := _repeated(self._db, key, fingerprint)) is not None:
+                return Submission(earlier, is_repeated=True)
+            if _count(self._db, "queued") + len(rows) > queue_limit:
+                raise Full("too many jobs are queued")
+            _insert(self._db, jobs, rows)
+            if key:
+                ids = encode([job.id for job in jobs]).decode()
+                self._db.execute(
+                    "INSERT INTO submissions VALUES (?, ?, ?, ?)",
+                    (key, fingerprint, ids, created_at),
+                )
+            return Submission(jobs)
+
+        return await self._writes.pass_through(write, is_durable=True)
+
+    async def claim(self, owner: str, limit: int) -> list[Claim]:
+        """Make up to `limit` of the oldest waiting jobs this owner's."""
+
+        def write() -> list[Claim]:
+            rows = self._db.execute(
+                "UPDATE jobs SET owner = ? WHERE id IN (SELECT id FROM jobs WHERE state = 'queued'"
+                " AND owner IS NULL ORDER BY id LIMIT ?) RETURNING id, spec, stdin",
+                (owner, limit),
+            ).fetchall()
+            return sorted((claim_of(*row) for row in rows), key=lambda claim: claim.id)
+
+        return await self._writes.pass_through(write, is_durable=True)
+
+    async def start(self, starts: Sequence[Start]) -> None:
+        """Write down that claimed jobs run."""
+
+        def write() -> None:
+            for start in starts:
+                _move_to_running(self._db, start)
+
+        await self._writes.pass_through(write)
+
+    async def end(self, id: str, end: End, *, start: Start | None, journal: bytes | None) -> None:
+        """Write down how a job ended."""
+
+        def write() -> None:
+            if start is not None:
+                _move_to_running(self._db, start)
+            _end(self._db, id, end, journal)
+
+        await self._writes.pass_through(write)
+
+    async def request_cancel(self, id: str) -> Job:
+        """Cancel a job that waits, or note the wish on one that is claimed."""
+
+        def write() -> Job:
+            job = _get(self._db, id)
+            if job.has_ended:
+                return job
+            if job.owner is None:
+                _end(self._db, id, End(state="cancelled", reason="cancelled", finished_at=now()))
+            self._db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (id,))
+            return _get(self._db, id)
+
+        return await self._writes.pass_through(write, is_durable=True)
+
+    async def forget(self, id: str) -> Job:
+        """Remove an ended job."""
+
+        def write() -> Job:
+            job = _get(self._db, id)
+            if not job.has_ended:
+                raise Conflict(f"the job is {job.state}")
+            self._db.executemany(
+                "DELETE FROM labels WHERE name = ? AND value = ? AND job_id = ?",
+                [(name, value, id) for name, value in job.labels.items()],
+            )
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (id,))
+            return job
+
+        return await self._writes.pass_through(write, is_durable=True)
+
+    async def get(self, id: str) -> Job:
+        """Return one job."""
+        return await self._reads.pass_through(lambda: _get(self._read_db, id))
+
+    async def ended(self, ids: Sequence[str]) -> list[str]:
+        """Return those of `ids` that have ended or are unknown."""
+
+        def read() -> list[str]:
+            unfinished = self._read_db.execute(
+                "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+                " AND finished_at IS NULL",
+                (encode(ids).decode(),),
+            )
+            return list(set(ids) - {id for (id,) in unfinished})
+
+        return await self._reads.pass_through(read)
+
+    async def journal(self, id: str) -> bytes | None:
+        """Return the output that was stored with the job's end."""
+
+        def read() -> bytes | None:
+            row = self._read_db.execute("SELECT journal FROM jobs WHERE id = ?", (id,)).fetchone()
+            return row[0] if row else None
+
+        return await self._reads.pass_through(read)
+
+    async def page(self, query: Query) -> Page:
+        """Return one page of jobs."""
+        sql, bindings = page_sql(query)
+
+        def read() -> Page:
+            jobs = [job_of(*row) for row in self._read_db.execute(sql, bindings)]
+            has_more = len(jobs) > query.limit
+            jobs = jobs[: query.limit]
+            return Page(jobs, jobs[-1].id if has_more else None)
+
+        return await self._reads.pass_through(read)
+
+    async def unfinished(self, owner: str) -> list[Job]:
+        """Return the jobs that this owner has claimed and not ended."""
+        sql = f"SELECT {COLUMNS} FROM jobs WHERE state IN ('queued', 'running') AND owner = ?"
+
+        def read() -> list[Job]:
+            return [job_of(*row) for row in self._read_db.execute(sql, (owner,))]
+
+        return await self._reads.pass_through(read)
+
+    async def owners(self) -> list[str]:
+        """Return every owner of an unfinished job."""
+        sql = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running') AND owner > ''"
+
+        def read() -> list[str]:
+            return [owner for (owner,) in self._read_db.execute(sql)]
+
+        return await self._reads.pass_through(read)
+
+    async def tally(self) -> Mapping[State, int]:
+        """Return how many jobs there are in each state."""
+
+        def read() -> Mapping[State, int]:
+            return dict(self._read_db.execute("SELECT state, jobs FROM tally"))
+
+        return await self._reads.pass_through(read)
+
+    def _perform_writes(self, group: Group) -> None:
+        is_durable = any(operation.is_durable for operation in group)
+        try:
+            # waiting for one's turn in the kernel: SQLite itself would sleep and try again
+            with Turn(self._turn):
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    for operation in group:
+                        operation.outcome = _outcome(operation.call)
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+        except (apsw.Error, OSError) as exc:
+            error = LedgerError(f"the ledger cannot be written: {exc}")
+            error.__cause__ = exc
+            for operation in group:
+                operation.outcome = error
+        except Exception as exc:  # a bug in one operation: nothing of its group was written
+            for operation in group:
+                operation.outcome = exc
+
+
+def _outcome(call: Callable[[], T]) -> T | BaseException:
+    """Make a call; a refusal is its outcome, for a verb looks before it writes."""
+    try:
+        return call()
+    except (Full, KeyReused, NotFound, Conflict) as exc:
+        return exc
+
+
+def _perform_reads(group: Group) -> None:
+    for operation in group:
+        try:
+            operation.outcome = operation.call()
+        except apsw.Error as exc:
+            operation.outcome = LedgerError(f"the ledger cannot be read: {exc}")
+            operation.outcome.__cause__ = exc
+        except Exception as exc:
+            operation.outcome = exc
+
+
+def _insert(db: apsw.Connection, jobs: Sequence[Job], rows: Iterable[tuple[Any, ...]]) -> None:
+    db.executemany(
+        "INSERT INTO jobs (id, state, spec, stdin, created_at) VALUES (?, 'queued', ?, ?, ?)", rows
+    )
+    labels = [(name, value, job.id) for job in jobs for name, value in job.labels.items()]
+    if labels:
+        db.executemany("INSERT INTO labels VALUES (?, ?, ?)", labels)
+
+
+def _repeated(db: apsw.Connection, key: str, fingerprint: bytes) -> list[Job] | None:
+    sql = "SELECT fingerprint, job_ids FROM submissions WHERE key = ?"
+    row = db.execute(sql, (key,)).fetchone()
+    if row is None:
+        return None
+    if row[0] != fingerprint:
+        raise KeyReused("this Idempotency-Key was used before with another body")
+    try:
+        return [_get(db, id) for id in _ids(row[1])]
+    except NotFound as exc:
+        raise Conflict("a job of this Idempotency-Key was deleted") from exc
+
+
+def _count(db: apsw.Connection, state: State) -> int:
+    count: int = db.execute("SELECT jobs FROM tally WHERE state = ?", (state,)).get
+    return count
+
+
+def _move_to_running(db: apsw.Connection, start: Start) -> None:
+    db.execute(
+        "UPDATE jobs SET state = 'running', pid = ?, started_at = ?"
+        " WHERE id = ? AND state = 'queued' AND owner IS NOT NULL",
+        (start.pid, start.started_at, start.id),
+    )
+    if not db.changes():
+        check_move(_state(db, start.id), "running")
+        raise ValueError(f"job {start.id} was not claimed")
+
+
+def _end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) -> None:
+    before = _state(db, id)
+    if before == "queued" and end.state == "lost":
+        check_move(before, "running")  # it may have run; nobody can know
+        before = "running"
+    check_move(before, end.state)
+    db.execute(
+        f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?", (*end_row(end), journal, id)
+    )
+
+
+def _state(db: apsw.Connection, id: str) -> State:
+    row = db.execute("SELECT state FROM jobs WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise NotFound(f"no such job: {id}")
+    state: State = row[0]
+    return state
+
+
+def _get(db: apsw.Connection, id: str) -> Job:
+    row = db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise NotFound(f"no such job: {id}")
+    return job_of(*row)
