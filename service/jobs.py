@@ -172,6 +172,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     reason: Reason
     error: str | None = None
+    pid: int | None = None
+    started_at: str | None = None
     finished_at: str
     duration: float | None = None
     exit_code: int | None = None

@@ -78,8 +78,8 @@ class Ledger(Protocol):
         """Write down that claimed jobs run."""
         ...
 
-    async def end(self, id: str, end: End, *, start: Start | None, journal: bytes | None) -> None:
-        """Write down how a job ended, with its start where `start` hasn't written that yet.
+    async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
+        """Write down how a job ended, and that it ran where `start` has not said so yet.
 
         `journal` is its output when it was small, else None. Raises ValueError for a move that
         isn't legal.

@@ -1,7 +1,8 @@
 """The one door to blocking database calls: a thread that takes operations in order.
 
-What arrives while a group is being written forms the next group: one transaction, and one
-fsync, serve as many operations as came in meanwhile, and a lone one waits for nobody.
+What is asked in one turn of the loop is handed over together, and what arrives while a group is
+being written forms the next group: one transaction, and one fsync, serve as many operations as
+came in meanwhile, and a lone one waits for nobody.
 """
 
 from __future__ import annotations
@@ -51,20 +52,29 @@ class Door:
     def __init__(self, name: str, perform: Callable[[Group], None]) -> None:
         """Start the thread."""
         self._perform = perform
-        self._queue: SimpleQueue[Operation[Any] | None] = SimpleQueue()
+        self._asked: list[Operation[Any]] = []
+        self._queue: SimpleQueue[list[Operation[Any]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def pass_through(self, call: Callable[[], T], *, is_durable: bool = False) -> asyncio.Future[T]:
         """Queue a call; await the future for what it returns or raises."""
         operation = Operation(call, is_durable)
-        self._queue.put(operation)
+        if not self._asked:
+            operation.future.get_loop().call_soon(self._hand_over)
+        self._asked.append(operation)
         return operation.future
 
     def close(self) -> None:
         """Perform what is queued, then end the thread; blocks until it has ended."""
+        self._hand_over()
         self._queue.put(None)
         self._thread.join()
+
+    def _hand_over(self) -> None:
+        asked, self._asked = self._asked, []
+        if asked:
+            self._queue.put(asked)
 
     def _run(self) -> None:
         is_open = True
@@ -83,8 +93,8 @@ class Door:
         item = self._queue.get()
         try:
             while item is not None:
-                group.append(item)
-                if len(group) == GROUP_MAX:
+                group += item
+                if len(group) >= GROUP_MAX:
                     return group, True
                 item = self._queue.get_nowait()
         except Empty:

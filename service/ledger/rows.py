@@ -106,7 +106,9 @@ def job_of(
 
 
 END_COLUMNS = (
-    "state = ?, reason = ?, error = ?, finished_at = ?, duration = ?, exit_code = ?, signal = ?,"
+    "state = ?, reason = ?, error = ?, pid = coalesce(?, pid),"
+    " started_at = coalesce(?, started_at), finished_at = ?, duration = ?, exit_code = ?,"
+    " signal = ?,"
     " has_timed_out = ?, usage = ?, stdout_bytes = ?, stdout_dropped = ?, stderr_bytes = ?,"
     " stderr_dropped = ?, stdin = NULL"
 )
@@ -118,6 +120,8 @@ def end_row(end: End) -> tuple[Any, ...]:
         end.state,
         end.reason,
         end.error,
+        end.pid,
+        end.started_at,
         end.finished_at,
         end.duration,
         end.exit_code,

@@ -30,6 +30,9 @@ CREATE TABLE jobs (
 -- Claims take the oldest queued job; lists filter by state.
 CREATE INDEX jobs_state ON jobs (state, id);
 
+-- What each process owns: found when it has died.
+CREATE INDEX jobs_owner ON jobs (owner) WHERE owner IS NOT NULL AND finished_at IS NULL;
+
 CREATE TABLE labels (
     name   TEXT NOT NULL,
     value  TEXT NOT NULL,

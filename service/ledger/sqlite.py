@@ -115,12 +115,10 @@ class SqliteLedger:
 
         await self._writes.pass_through(write)
 
-    async def end(self, id: str, end: End, *, start: Start | None, journal: bytes | None) -> None:
-        """Write down how a job ended."""
+    async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
+        """Write down how a job ended, and that it ran."""
 
         def write() -> None:
-            if start is not None:
-                _move_to_running(self._db, start)
             _end(self._db, id, end, journal)
 
         await self._writes.pass_through(write)
@@ -195,7 +193,7 @@ class SqliteLedger:
 
     async def unfinished(self, owner: str) -> list[Job]:
         """Return the jobs that this owner has claimed and not ended."""
-        sql = f"SELECT {COLUMNS} FROM jobs WHERE state IN ('queued', 'running') AND owner = ?"
+        sql = f"SELECT {COLUMNS} FROM jobs WHERE owner = ? AND finished_at IS NULL"
 
         def read() -> list[Job]:
             return [job_of(*row) for row in self._read_db.execute(sql, (owner,))]
@@ -204,7 +202,7 @@ class SqliteLedger:
 
     async def owners(self) -> list[str]:
         """Return every owner of an unfinished job."""
-        sql = "SELECT DISTINCT owner FROM jobs WHERE state IN ('queued', 'running') AND owner > ''"
+        sql = "SELECT DISTINCT owner FROM jobs WHERE owner IS NOT NULL AND finished_at IS NULL"
 
         def read() -> list[str]:
             return [owner for (owner,) in self._read_db.execute(sql)]
@@ -303,9 +301,8 @@ def _move_to_running(db: apsw.Connection, start: Start) -> None:
 
 def _end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) -> None:
     before = _state(db, id)
-    if before == "queued" and end.state == "lost":
-        check_move(before, "running")  # it may have run; nobody can know
-        before = "running"
+    if before == "queued" and (end.started_at or end.state == "lost"):
+        before = "running"  # it ran, or it may have: both moves are written as one
     check_move(before, end.state)
     db.execute(
         f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?", (*end_row(end), journal, id)

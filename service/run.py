@@ -1,0 +1,154 @@
+"""One job's run in this process: from its claim, through its command, to how it ended."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pwd
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGKILL
+
+from executor import Limits, Result, Subprocess
+from service import jobs, orphans
+from service.errors import Conflict
+from service.jobs import End, Reason, State, Stream, Usage
+from service.journal import Journal
+from service.ledger import Claim, Start
+
+RLIMITS = ("address_space", "cpu_seconds", "open_files", "processes", "file_size", "core_size")
+STREAMS = ("stdout", "stderr")
+
+
+class Run:
+    """One claimed job.
+
+    Its owner calls `start` once; `on_end(run)` is called once, on the loop, when the command has
+    ended or could not be started; then `end` and `content` say how, and what it printed.
+    """
+
+    __slots__ = ("_on_end", "_process", "content", "end", "id", "journal", "spec", "started_at")
+
+    def __init__(self, claim: Claim, journal: Journal, on_end: Callable[[Run], None]) -> None:
+        """Take a claimed job; nothing runs yet."""
+        self.id = claim.id
+        self.spec = claim.spec
+        self.journal = journal
+        self.started_at: str | None = None
+        self.end: End | None = None
+        self.content: bytes | None = None
+        self._on_end = on_end
+        self._process: Subprocess | None = None
+
+    def start(self) -> Start | None:
+        """Start the command; None when that is impossible, which then is how the job ended."""
+        try:
+            self._process = self._subprocess()
+            self._process.start()
+        except (OSError, ValueError) as exc:
+            self._process = None
+            self._finish("failed", "spawn_error", error=_why(exc))
+            return None
+        self.started_at = jobs.now()
+        return Start(self.id, self._process.pid or 0, self.started_at)
+
+    def cancel(self) -> None:
+        """Stop the command; of no effect once it has ended."""
+        if self._process is not None:
+            self._process.cancel()
+
+    def discard(self) -> None:
+        """End the job without ever starting its command."""
+        self._finish("cancelled", "cancelled")
+
+    def signal(self, number: int) -> None:
+        """Signal the command's process group; Conflict unless it runs."""
+        if self._process is None or self.end is not None:
+            raise Conflict("the job is not running")
+        self._process.send_signal(number)
+
+    def _subprocess(self) -> Subprocess:
+        spec = self.spec
+        limits = {name: getattr(spec.limits, name) for name in RLIMITS}
+        return Subprocess(
+            self._ended,
+            timeout=-1 if spec.timeout is None else spec.timeout,
+            stop=((jobs.signal_number(spec.stop.signal), spec.stop.grace), (SIGKILL, None)),
+            input=spec.stdin.content() if spec.stdin else None,
+            max_output=0,
+            on_output=self.journal.write,
+            limits=Limits(**limits) if any(v is not None for v in limits.values()) else None,
+            args=spec.args,
+            env={**base_environment(), orphans.MARK: self.id, **spec.env},
+            cwd=spec.cwd or base_environment()["HOME"],
+        )
+
+    def _ended(self, *_: object) -> None:
+        result = self._process.result if self._process else None
+        if result is None:
+            raise RuntimeError("the callback ran before the result was there")
+        self._finish(*_judge(result), result=result)
+
+    def _finish(
+        self,
+        state: State,
+        reason: Reason,
+        *,
+        error: str | None = None,
+        result: Result | None = None,
+    ) -> None:
+        self.content = self.journal.finish()
+        status = result.status if result else None
+        self.end = End(
+            state=state,
+            reason=reason,
+            error=error,
+            pid=result.pid if result else None,
+            started_at=self.started_at,
+            finished_at=jobs.now(),
+            duration=result.duration if result else None,
+            exit_code=status if status is not None and status >= 0 else None,
+            signal=jobs.signal_name(-status) if status is not None and status < 0 else None,
+            has_timed_out=result.has_timed_out if result else False,
+            usage=_usage(result) if result else None,
+            stdout=Stream(self.journal.bytes("stdout"), self.journal.dropped("stdout")),
+            stderr=Stream(self.journal.bytes("stderr"), self.journal.dropped("stderr")),
+        )
+        self._on_end(self)
+
+
+@functools.cache
+def base_environment() -> dict[str, str]:
+    """Return what every job gets: enough for ordinary programs, nothing of the service's own."""
+    user = pwd.getpwuid(os.getuid())
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": user.pw_dir if Path(user.pw_dir).is_dir() else "/",
+        "USER": user.pw_name,
+        "LOGNAME": user.pw_name,
+        "LANG": "C.UTF-8",
+    }
+
+
+def _judge(result: Result) -> tuple[State, Reason]:
+    """Say how a command ended; what stopped it comes before its exit code."""
+    if result.has_timed_out:
+        return "failed", "timeout"
+    if result.was_cancelled:
+        return "cancelled", "cancelled"
+    if result.status is None:
+        return "lost", "crash"
+    if result.status < 0:
+        return "failed", "signal"
+    return ("succeeded" if result.status == 0 else "failed"), "exit"
+
+
+def _usage(result: Result) -> Usage | None:
+    usage = result.usage
+    return usage and Usage(usage.user_seconds, usage.system_seconds, usage.max_rss_bytes)
+
+
+def _why(exc: BaseException) -> str:
+    if isinstance(exc, OSError) and exc.strerror:
+        return f"{exc.strerror}: {os.fsdecode(exc.filename)}" if exc.filename else exc.strerror
+    return str(exc)

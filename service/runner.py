@@ -1,0 +1,214 @@
+"""Claims jobs while there is room, runs them, and writes down how each one ended.
+
+Two invariants: a job is in `runs` from its claim until its end is in the ledger, and a slot is
+taken from the moment a claim is asked for until the command has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from service.errors import Draining, LedgerError, NotFound, ServiceError
+from service.jobs import Spec
+from service.journal import Journal
+from service.ledger import Claim, Ledger, Start, Submission
+from service.peers import KNOWS_OF_WORK, Peers
+from service.recovery import recover
+from service.run import Run
+from service.settings import JobsSettings
+from service.waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+# A job that ends sooner is written down once, with its start and its end together.
+START_DELAY_S = 0.02
+LOOK_INTERVAL_S = 1.0
+RETRY_INTERVAL_S = 1.0
+
+
+class Runner:
+    """The jobs of one process."""
+
+    def __init__(
+        self, ledger: Ledger, peers: Peers, journals: Path, settings: JobsSettings, owner: str
+    ) -> None:
+        """Take its parts; nothing happens before `start`."""
+        self.owner = owner
+        self.runs: dict[str, Run] = {}
+        self.waiting = Waiting(ledger, peers, self.runs)
+        self.is_draining = False
+        self._ledger = ledger
+        self._peers = peers
+        self._journals = journals
+        self._settings = settings
+        self._slots = settings.running
+        self._claims_asked = 0
+        self._unwanted: set[str] = set()
+        self._starts: list[Start] = []
+        self._knows_of_work = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+
+    async def start(self) -> None:
+        """Clear up after our predecessor, then begin to take work."""
+        await recover(self._ledger, self._journals, self.owner)
+        self._peers.listen(self._on_work, self._on_news)
+        self._looking = asyncio.create_task(self._look_regularly())
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no more work, let what runs end or stop it after `limit_s`; await every record."""
+        self.is_draining = True
+        self._looking.cancel()
+        self._set_knows_of_work(True)  # nothing that we should be told of
+        self._check_idle()
+        try:
+            await asyncio.wait_for(self._idle.wait(), limit_s)
+        except TimeoutError:
+            log.warning("the drain limit is over: stopping %d jobs", len(self.runs))
+            for run in list(self.runs.values()):
+                run.cancel()
+            await self._idle.wait()
+
+    async def submit(
+        self, specs: Sequence[Spec], *, key: str = "", fingerprint: bytes = b""
+    ) -> Submission:
+        """Accept new jobs, and claim as many as there is room for in the same breath."""
+        if self.is_draining:
+            raise Draining("this process is stopping")
+        room = min(len(specs), self._slots)
+        claiming = self._claim(room) if room > 0 else None
+        submission = await self._ledger.submit(
+            specs, queue_limit=self._settings.queued, key=key, fingerprint=fingerprint
+        )
+        if claiming is not None:
+            await asyncio.wait([claiming])
+        if room < len(specs):
+            self._set_knows_of_work(True)
+            self._peers.tell_of_work()
+        return submission
+
+    def cancel(self, id: str) -> None:
+        """Stop a job that this process owns, or that its next claim may bring."""
+        if run := self.runs.get(id):
+            run.cancel()
+        elif self._claims_asked:
+            self._unwanted.add(id)
+
+    def _claim(self, room: int) -> asyncio.Task[None]:
+        self._slots -= room
+        self._claims_asked += 1
+        return self._spawn(self._start_claims(room))
+
+    async def _start_claims(self, room: int) -> None:
+        claims: list[Claim] = []
+        try:
+            claims = await self._ledger.claim(self.owner, room)
+        finally:
+            self._slots += room - len(claims)
+            self._claims_asked -= 1
+        if len(claims) == room:
+            self._set_knows_of_work(True)  # there may be more
+        for claim in claims:
+            self._start(claim)
+        if not self._claims_asked:
+            self._unwanted.clear()
+
+    def _start(self, claim: Claim) -> None:
+        output_bytes = claim.spec.limits.output_bytes
+        if output_bytes is None:
+            output_bytes = self._settings.output_bytes
+        journal = Journal(self._journals, claim.id, output_bytes=output_bytes)
+        run = self.runs[claim.id] = Run(claim, journal, self._ended)
+        if claim.id in self._unwanted:
+            run.discard()
+        elif start := run.start():
+            self._write_start_soon(start)
+
+    def _ended(self, run: Run) -> None:
+        self._slots += 1
+        self._spawn(self._write_end(run))
+        self._claim_more()
+
+    async def _write_end(self, run: Run) -> None:
+        while run.end is not None:
+            try:
+                await self._ledger.end(run.id, run.end, run.content)
+                break
+            except NotFound:
+                break  # somebody took it out of the ledger: nobody asks for its end
+            except LedgerError as exc:
+                log.error("the end of job %s cannot be written yet: %s", run.id, exc)
+                await asyncio.sleep(RETRY_INTERVAL_S)
+        del self.runs[run.id]
+        self.waiting.resolve(run.id)
+        self._peers.tell_news()
+
+    def _write_start_soon(self, start: Start) -> None:
+        if not self._starts:
+            loop = asyncio.get_running_loop()
+            loop.call_later(START_DELAY_S, lambda: self._spawn(self._write_starts()))
+        self._starts.append(start)
+
+    async def _write_starts(self) -> None:
+        starts, self._starts = self._starts, []
+        runs = self.runs
+        if still := [start for start in starts if (run := runs.get(start.id)) and not run.end]:
+            await self._ledger.start(still)
+
+    def _claim_more(self) -> None:
+        if self._knows_of_work and self._slots > 0 and not self.is_draining:
+            # taken back before looking: what is queued from now on is told again
+            self._set_knows_of_work(False)
+            self._claim(self._slots)
+
+    def _set_knows_of_work(self, is_true: bool) -> None:
+        self._knows_of_work = is_true
+        self._peers.say(KNOWS_OF_WORK, is_true)
+
+    def _on_work(self) -> None:
+        self._set_knows_of_work(True)
+        self._claim_more()
+
+    def _on_news(self) -> None:
+        self._spawn(self.waiting.look())
+
+    async def _look_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
+            try:
+                await self._look()
+            except LedgerError as exc:
+                log.error("%s", exc)  # it is tried again in a second
+
+    async def _look(self) -> None:
+        """Find what no notice told of: work that waits, ends elsewhere, peers that died."""
+        for owner in await self._ledger.owners():
+            if owner != self.owner:
+                with self._peers.if_dead(int(owner)) as is_dead:
+                    if is_dead and await recover(self._ledger, self._journals, owner):
+                        self._peers.tell_news()
+        await self.waiting.look()
+        if (await self._ledger.tally())["queued"]:
+            self._on_work()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        self._idle.clear()
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._reap)
+        return task
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            # a refusal says it all by itself; anything else is a bug and needs its trace
+            log.error("%s", exc, exc_info=None if isinstance(exc, ServiceError) else exc)
+        self._check_idle()
+
+    def _check_idle(self) -> None:
+        if not self._tasks and not self.runs:
+            self._idle.set()
