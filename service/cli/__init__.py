@@ -1,0 +1,36 @@
+"""The command `squall`.
+
+    commands        the group: global options, and where each command is
+    run             a job as if it were the command itself
+    submit, batch   jobs to be run in the background
+    jobs            ps, show, cancel, signal
+    logs            a job's output
+    config          check-config, token, version
+
+    client          HTTP                        follow      the journal, over connections that break
+    spec            options to a job's spec     waiting     a job's end as an exit code
+    tables          for a person                text        durations, ages, printable names
+    errors          failures and exit codes
+
+Modules of commands are imported when their command is called: `squall run` should start at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from service.cli.commands import squall
+
+
+def main() -> None:
+    """Run the command line, and exit with its code."""
+    try:
+        status = squall.main(prog_name="squall", standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        status = exc.exit_code
+    except click.Abort:  # Ctrl-C
+        status = 130
+    sys.exit(status)

@@ -1,0 +1,53 @@
+"""`squall check-config`, `token` and `version`."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from service import __version__
+from service.cli.commands import Given
+
+
+@click.command("check-config")
+@click.option("--json", "as_json", is_flag=True, help="An object: each key's value and source.")
+@click.pass_obj
+def check_config(given: Given, as_json: bool) -> None:
+    """Print every setting in force and where it comes from, or all that is wrong with them."""
+    loaded = given.load()
+    found = {
+        f"{section}.{key}": (getattr(getattr(loaded.settings, section), key), source)
+        for (section, key), source in loaded.sources.items()
+    }
+    if as_json:
+        document = {
+            key: {"value": value, "source": source} for key, (value, source) in found.items()
+        }
+        click.echo(msgspec.json.encode(document))
+        return
+    # a JSON value is one of TOML too, for all the types that settings have
+    lines = [
+        (f"{key} = {msgspec.json.encode(value).decode()}", src)
+        for key, (value, src) in found.items()
+    ]
+    width = max(len(line) for line, _ in lines)
+    for line, source in lines:
+        click.echo(f"{line:<{width}}  ({source})")
+
+
+@click.command()
+@click.pass_obj
+def token(given: Given) -> None:
+    """Print the token of the service on this machine."""
+    from service.cli.client import read_token
+
+    click.echo(read_token(given.load().settings))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True)
+def version(as_json: bool) -> None:
+    """Print the version."""
+    click.echo(
+        msgspec.json.encode({"version": __version__}) if as_json else f"squall {__version__}"
+    )

@@ -1,0 +1,84 @@
+"""What the command line refuses, in words for standard error, and the exit codes.
+
+click.ClickException
+└── Failure            one clear line, exit code 1
+    ├── Unreachable    the service cannot be reached, or broke off
+    └── Refused        the service answered with a problem
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import msgspec
+
+from service.cli.text import printable
+
+EXIT_REFUSED = 1
+EXIT_USAGE = 2
+EXIT_TIMEOUT = 124  # as timeout(1)
+EXIT_SQUALL = 125  # `squall run` itself failed, not the command; as timeout(1) and env(1)
+EXIT_NOT_EXECUTABLE = 126  # as a shell
+EXIT_NOT_FOUND = 127  # as a shell
+EXIT_SIGNAL = 128  # plus the signal's number, as a shell
+
+
+class Failure(click.ClickException):
+    """Something the command line cannot do; its message is shown as text, never interpreted."""
+
+    exit_code = EXIT_REFUSED
+
+    def show(self, file: object = None) -> None:
+        """Print the message on standard error, one line for each of its lines."""
+        note("\n".join(map(printable, self.message.splitlines())))
+
+
+class Unreachable(Failure):
+    """The service cannot be reached, or the connection broke before its answer was complete."""
+
+
+class WrongField(msgspec.Struct, frozen=True):
+    """A wrong field of what was sent, as a problem names it."""
+
+    field: str = ""
+    message: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An answer of application/problem+json (RFC 9457)."""
+
+    status: int = 0
+    title: str = ""
+    detail: str = ""
+    errors: list[WrongField] = []
+
+    def __str__(self) -> str:
+        """Return the detail in one line, and each wrong field in a line of its own."""
+        if not self.errors:
+            return self.detail or self.title
+        wrong = [f"  {e.field}: {e.message}" if e.field else f"  {e.message}" for e in self.errors]
+        return "\n".join([self.title or self.detail, *wrong])
+
+
+class Refused(Failure):
+    """The service answered, and not with what was asked for."""
+
+    def __init__(self, problem: Problem, retry_after_s: float = 1.0) -> None:
+        """Take the problem, and how long to wait before another try is worth it."""
+        super().__init__(str(problem))
+        self.problem = problem
+        self.retry_after_s = retry_after_s
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed a little later: full, draining, or no process up."""
+        return self.problem.status in (502, 503, 504)
+
+
+def note(message: str) -> None:
+    """Print a line of the command line's own on standard error; the text must be printable."""
+    try:
+        print(f"squall: {message}", file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        pass  # nobody reads the errors; the exit code still tells

@@ -1,0 +1,73 @@
+"""A job's output as it comes: the journal, read through connections that may break."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+
+import msgspec
+
+from service.cli.client import Client, decode, job_path
+from service.cli.errors import Failure, Refused, Unreachable
+from service.jobs import Job
+
+PATIENCE_S = 60.0
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One item of the journal: output, bytes that were not kept, or at the end the job."""
+
+    seq: int | None = None
+    stream: str = ""
+    text: str | None = None
+    base64: str | None = None
+    dropped: int = 0
+    job: Job | None = None
+    raw: bytes = b""
+
+    def content(self) -> bytes:
+        """Return the bytes of output."""
+        if self.text is not None:
+            return self.text.encode()
+        return b64decode(self.base64 or "")
+
+
+def items(client: Client, job_id: str, *, follow: bool) -> Iterator[Item]:
+    """Yield the journal of a job; the last item of an ended job is the job itself.
+
+    With `follow` it goes on until the job has ended. Where a connection breaks, the next one goes
+    on after the last item, so none is lost and none comes twice. Raises Unreachable or Refused
+    when that fails for a minute.
+    """
+    after: int | None = None
+    broken_since: float | None = None
+    while True:
+        try:
+            for line in lines(client, job_id, follow=follow, after=after):
+                item = decode(line, Item)
+                broken_since = None
+                after = after if item.seq is None else item.seq
+                yield msgspec.structs.replace(item, raw=line)
+                if item.job is not None:
+                    return
+            if not follow:
+                return
+        except (Unreachable, Refused) as exc:
+            if isinstance(exc, Refused) and not exc.may_pass:
+                raise
+            broken_since = broken_since or time.monotonic()
+            if time.monotonic() - broken_since > PATIENCE_S:
+                raise Failure(f"{exc.message}; the job is {job_id}") from exc
+            # the process that served it is going, or nginx is: the next try may find another
+            time.sleep(0.2)
+
+
+def lines(client: Client, job_id: str, *, follow: bool, after: int | None) -> Iterator[bytes]:
+    """Yield the lines of NDJSON of one connection, whole ones only; empty ones are left out."""
+    begun = b""
+    for piece in client.stream(
+        f"{job_path(job_id)}/output", follow="true" if follow else None, after=after
+    ):
+        *whole, begun = (begun + piece).split(b"\n")
+        yield from filter(None, whole)

@@ -1,0 +1,147 @@
+"""What is asked of the service, from options and arguments: the spec of `run` and `submit`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from service import jobs
+from service.jobs import Limits
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
+BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def duration(text: str) -> float:
+    """Return the seconds of `1.5`, `90s`, `2m` or `1h`, as sleep(1) takes them."""
+    if match := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", text):
+        return float(match[1]) * SECONDS[match[2]]
+    raise click.BadParameter(f"{text!r} is not a duration; 30, 1.5, 2m and 1h are")
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return the name and the value of `NAME=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def variable(text: str) -> tuple[str, str]:
+    """Return the name and the value of `NAME=VALUE`, or of `NAME` with the caller's own value."""
+    if "=" in text:
+        return pair(text)
+    if text not in os.environ:
+        raise click.BadParameter(f"{text!r} is not set here; give {text}=VALUE")
+    return text, os.environ[text]
+
+
+def limit(text: str) -> tuple[str, int]:
+    """Return the key and the number of `KEY=NUMBER`; the keys are those of the contract."""
+    key, value = pair(text)
+    if key not in (known := Limits.__struct_fields__):
+        raise click.BadParameter(f"no limit is called {key!r}; there are {', '.join(known)}")
+    if not (match := re.fullmatch(r"(\d+)([KMGT]?)", value)):
+        raise click.BadParameter(f"{value!r} is not a number; 100, 64K and 1G are")
+    return key, int(match[1]) * BYTES[match[2]]
+
+
+OPTIONS = (
+    click.option("-e", "--env", type=variable, multiple=True, metavar="NAME[=VALUE]",
+                 help="A variable of the command's environment; NAME alone passes on your own."),
+    click.option("-C", "--cwd", type=click.Path(), help="Where to run; your directory otherwise."),
+    click.option("-t", "--timeout", type=duration, metavar="SECONDS",
+                 help="Stop the command after this long; 30, 1.5, 2m, 1h."),
+    click.option("-l", "--label", type=pair, multiple=True, metavar="NAME=VALUE",
+                 help="A label to find the job by; `squall ps --label NAME=VALUE`."),
+    click.option("--limit", type=limit, multiple=True, metavar="KEY=NUMBER",
+                 help=f"One of {', '.join(Limits.__struct_fields__)}; 64K, 1G are numbers too."),
+    click.option("--stop", metavar="SIGNAL", help="What stops the command; SIGTERM otherwise."),
+    click.option("--grace", type=duration, metavar="SECONDS",
+                 help="How long it has after that before it is killed; 5 otherwise."),
+    click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED,
+                   metavar="COMMAND [ARGUMENT]..."),
+)  # fmt: skip
+
+
+def options(command: F) -> F:
+    """Give a command the options that make a spec, and its arguments."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def build(
+    *,
+    args: tuple[str, ...],
+    env: tuple[tuple[str, str], ...],
+    cwd: str | None,
+    timeout: float | None,
+    label: tuple[tuple[str, str], ...],
+    limit: tuple[tuple[str, int], ...],
+    stop: str | None,
+    grace: float | None,
+) -> dict[str, Any]:
+    """Return the spec; fields that were not asked for are left out."""
+    how_to_stop = {"signal": signal_name(stop) if stop else None, "grace": grace}
+    spec = {
+        "args": list(args),
+        "cwd": str(_directory(cwd)),
+        "env": dict(env),
+        "timeout": timeout,
+        "labels": dict(label),
+        "limits": dict(limit),
+        "stop": {key: value for key, value in how_to_stop.items() if value is not None},
+    }
+    return {key: value for key, value in spec.items() if value not in (None, {})}
+
+
+def signal_name(text: str) -> str:
+    """Return the name that the contract has for what people type: `TERM`, `sigterm`, `15`."""
+    if text.isdecimal():
+        return jobs.signal_name(int(text))
+    upper = text.upper()
+    return upper if upper.startswith("SIG") else f"SIG{upper}"
+
+
+def encode(spec: dict[str, Any]) -> bytes:
+    """Return the spec as JSON; raises click.UsageError where something in it is not UTF-8."""
+    try:
+        return msgspec.json.encode(spec)
+    except UnicodeEncodeError as exc:
+        raise click.UsageError("arguments must be UTF-8; other bytes can go in by stdin") from exc
+
+
+def read_stdin(body_bytes: int) -> bytes:
+    """Read standard input to its end; raises click.UsageError when it can't fit in a request."""
+    # base64 makes four bytes of three; what is left is room for the rest of the spec
+    most = (body_bytes - min(body_bytes // 4, 2**16)) // 4 * 3
+    content = sys.stdin.buffer.read(most + 1)
+    if len(content) > most:
+        raise click.UsageError(
+            f"standard input is longer than a request may be: {most:,} bytes here"
+            " (http.body_bytes); write it to a file for the command to read"
+        )
+    return content
+
+
+def stdin_field(content: bytes) -> dict[str, str]:
+    """Return standard input as the contract carries any bytes."""
+    return {"base64": b64encode(content).decode()}
+
+
+def _directory(cwd: str | None) -> Path:
+    try:
+        return Path.cwd() if cwd is None else Path(cwd).absolute()
+    except FileNotFoundError as exc:
+        raise click.UsageError("your directory is gone; say where to run with --cwd") from exc

@@ -1,0 +1,46 @@
+"""How a job ended, as the exit code of a command."""
+
+from __future__ import annotations
+
+from service.cli.errors import (
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_SIGNAL,
+    EXIT_SQUALL,
+    EXIT_TIMEOUT,
+    note,
+)
+from service.cli.text import printable
+from service.jobs import Job, signal_number
+
+SIGTERM = 15
+HOLD_S = 60.0  # how long one request waits for a job; the next one goes on
+
+
+def exit_code(job: Job, *, cancelled_by: int = SIGTERM) -> int:
+    """Return what a shell would have: the command's own code, 128+N for a signal.
+
+    Ends that are squall's: 124 for a timeout, 127 or 126 for a command that can't be run, 125 when
+    nobody knows; a cancelled job ends as by the signal `cancelled_by`.
+    """
+    if job.reason == "spawn_error":
+        return EXIT_NOT_FOUND if _is_missing(job) else EXIT_NOT_EXECUTABLE
+    if job.has_timed_out:
+        return EXIT_TIMEOUT
+    if job.state == "cancelled":
+        return EXIT_SIGNAL + cancelled_by
+    if job.signal is not None:
+        return EXIT_SIGNAL + (signal_number(job.signal) or 0)
+    return EXIT_SQUALL if job.exit_code is None else job.exit_code
+
+
+def explain(job: Job) -> None:
+    """Say on standard error what the command itself could not say: why squall ended the job."""
+    if job.error is not None:
+        note(printable(job.error))
+    elif job.state == "lost":
+        note(f"job {job.id} is lost: the process that ran it died, and nobody knows how it ended")
+
+
+def _is_missing(job: Job) -> bool:
+    return "No such file" in (job.error or "")
