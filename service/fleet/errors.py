@@ -1,0 +1,25 @@
+"""What can go wrong with the fleet: every message is one line that says what to do."""
+
+from __future__ import annotations
+
+from service.errors import ServiceError
+
+
+class FleetError(ServiceError):
+    """The fleet cannot be started, stopped or reloaded as it is."""
+
+
+class NotUp(FleetError):
+    """No supervisord answers for this state directory."""
+
+    def __init__(self) -> None:
+        """Say how to start."""
+        super().__init__("squall is not up; start it with `squall up`")
+
+
+class Stopping(FleetError):
+    """supervisord is on its way down and takes no more orders."""
+
+    def __init__(self) -> None:
+        """Say what to wait for."""
+        super().__init__("squall is being stopped; `squall down` waits until it is")

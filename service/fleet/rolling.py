@@ -1,0 +1,108 @@
+"""`squall reload`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from service.fleet import conf, given, health, nginx
+from service.fleet.errors import FleetError, NotUp
+from service.fleet.files import FleetFiles
+from service.fleet.progress import Progress, silent
+from service.fleet.starting import READY_S, why_failed
+from service.fleet.supervisord import Program, Supervisor
+from service.fleet.waiting import wait_until
+from service.settings import Loaded, Settings
+from service.state import StateDir
+
+# nginx leaves a process out for fail_timeout after it refused a connection: with two of them,
+# the second must not stop before nginx knows that the first is back
+REST_S = 1.5
+START_S = 10.0
+
+
+def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
+    """Restart one process after another, then nginx's workers if its configuration changed.
+
+    The configuration file is read anew; the environment is that of `squall up`. No request is lost
+    where there are two processes or more. `progress` hears `draining` and `ready` of each process.
+    Stops at the first process that does not come back (FleetError); the others go on as they were.
+    """
+    files = FleetFiles(StateDir(loaded.settings.state.dir))
+    supervisor = Supervisor(files.supervisor_socket)
+    if not files.state.run.is_dir():
+        raise NotUp
+    with files.locked():
+        processes = [program for program in supervisor.programs() if program.group == "service"]
+        settings = given.recall(files, loaded)
+        _check_fixed(processes, settings)
+        front = _checked_nginx_conf(files, settings)
+        for process in processes:
+            _restart(supervisor, files, process, settings, progress)
+        if front:
+            _reload_nginx(supervisor, files, front, settings, progress)
+    progress("squall", "ready")
+
+
+def _check_fixed(processes: list[Program], settings: Settings) -> None:
+    if [program.name for program in processes] != [str(port) for port in settings.ports]:
+        raise FleetError(
+            "processes.count or processes.first_port has changed; that needs"
+            " `squall down` and `squall up`"
+        )
+
+
+def _checked_nginx_conf(files: FleetFiles, settings: Settings) -> Path | None:
+    """Return nginx's new configuration, tested; None when it is the one in force."""
+    text = conf.nginx(settings)
+    if text == files.nginx_conf.read_text():
+        return None
+    fresh = files.nginx_conf.with_suffix(".conf.new")
+    fresh.write_text(text)
+    nginx.test(nginx.find(), files, fresh)
+    return fresh
+
+
+def _restart(
+    supervisor: Supervisor,
+    files: FleetFiles,
+    process: Program,
+    settings: Settings,
+    progress: Progress,
+) -> None:
+    full_name = f"{process.group}:{process.name}"
+    if process.pid is None:
+        supervisor.start(full_name)
+    elif process.state != "stopping":
+        # supervisord takes an end within startsecs for a failure
+        wait_until(lambda: supervisor.program(full_name).state != "starting", START_S)
+        progress(process.name, "draining")
+        supervisor.signal(full_name, "TERM")
+
+    def is_back() -> bool:
+        now = supervisor.program(full_name)
+        if now.state in ("backoff", "fatal"):
+            raise FleetError(why_failed(files, now))
+        return now.pid not in (None, process.pid) and health.is_ready(now, settings)
+
+    if not wait_until(is_back, conf.stop_seconds(settings)):
+        supervisor.signal(full_name, "KILL")
+        progress(process.name, "killed")
+        if not wait_until(is_back, READY_S):
+            raise FleetError(f"{process.name} does not come back; see {files.state.log}")
+    progress(process.name, "ready")
+    if len(settings.ports) == 2:
+        time.sleep(REST_S)
+
+
+def _reload_nginx(
+    supervisor: Supervisor, files: FleetFiles, front: Path, settings: Settings, progress: Progress
+) -> None:
+    front.replace(files.nginx_conf)
+    if supervisor.program("nginx").pid is not None:
+        supervisor.signal("nginx", "HUP")
+    if not wait_until(lambda: health.front_is_ready(settings), START_S):
+        raise FleetError(
+            f"nginx does not answer as configured now; see {files.state.log}/nginx.log"
+        )
+    progress("nginx", "ready")
