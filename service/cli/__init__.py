@@ -5,6 +5,7 @@
     submit, batch   jobs to be run in the background
     jobs            ps, show, cancel, signal
     logs            a job's output
+    fleet           up, down, status, reload
     config          check-config, token, version
 
     client          HTTP                        follow      the journal, over connections that break

@@ -51,7 +51,7 @@ def batch(given: Given, file: BinaryIO, wait: bool, as_json: bool) -> int:
     The exit code is 1 when a job was refused, or with --wait when one did not succeed.
     """
     client = given.client()
-    batch = Batch(client, given.load().settings.http.body_bytes)
+    batch = Batch(client, given.settings().http.body_bytes)
     is_terminal = sys.stdout.isatty()
     ids = []
     try:

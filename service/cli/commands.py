@@ -9,14 +9,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from service.settings import Key, Loaded, load
+from service.settings import Key, Loaded, Settings, load
+from service.state import StateDir
 
 if TYPE_CHECKING:
     from service.cli.client import Client
 
 # name -> (module, function), in the order of `squall --help`
 COMMANDS = {
+    "up": ("fleet", "up"),
+    "down": ("fleet", "down"),
+    "status": ("fleet", "status"),
+    "reload": ("fleet", "reload"),
     "run": ("run", "run"),
     "submit": ("submit", "submit"),
     "batch": ("batch", "batch"),
@@ -49,11 +55,29 @@ class Given:
         except SettingsError as exc:
             raise Failure(str(exc)) from exc
 
+    def settings(self) -> Settings:
+        """Return the settings of the service that runs here, as far as it was started by `up`.
+
+        `squall up --port 9000` leaves its flags and environment in the state directory, so that
+        nobody has to repeat them for each command.
+        """
+        from service.cli.errors import Failure
+        from service.errors import SettingsError
+
+        settings = self.load().settings
+        try:
+            given = (StateDir(settings.state.dir).run / "environment.json").read_bytes()
+            return load(environ=msgspec.json.decode(given, type=dict[str, str])).settings
+        except OSError:
+            return settings  # never started by `up`, or by another user
+        except (SettingsError, msgspec.MsgspecError) as exc:
+            raise Failure(f"what `squall up` was given cannot be read: {exc}") from exc
+
     def client(self) -> Client:
         """Return a client of the service."""
         from service.cli.client import open_client
 
-        return open_client(self.load().settings, self.url)
+        return open_client(self.settings(), self.url)
 
 
 class Commands(click.Group):

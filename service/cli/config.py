@@ -41,7 +41,7 @@ def token(given: Given) -> None:
     """Print the token of the service on this machine."""
     from service.cli.client import read_token
 
-    click.echo(read_token(given.load().settings))
+    click.echo(read_token(given.settings()))
 
 
 @click.command()

@@ -54,11 +54,11 @@ class Problem(msgspec.Struct, frozen=True):
     errors: list[WrongField] = []
 
     def __str__(self) -> str:
-        """Return the detail in one line, and each wrong field in a line of its own."""
-        if not self.errors:
-            return self.detail or self.title
-        wrong = [f"  {e.field}: {e.message}" if e.field else f"  {e.message}" for e in self.errors]
-        return "\n".join([self.title or self.detail, *wrong])
+        """Return it in one line; several wrong fields in a line each."""
+        wrong = [f"{e.field}: {e.message}" if e.field else e.message for e in self.errors]
+        if len(wrong) > 1:
+            return "\n  ".join([f"{len(wrong)} fields are wrong", *wrong])
+        return wrong[0] if wrong else self.detail or self.title
 
 
 class Refused(Failure):

@@ -111,4 +111,4 @@ def _stream(client: Client, job: Job) -> Job:
 def _stdin(given: Given) -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         return b""
-    return spec.read_stdin(given.load().settings.http.body_bytes)
+    return spec.read_stdin(given.settings().http.body_bytes)

@@ -24,7 +24,7 @@ def submit(given: Given, /, stdin: bool, wait: bool, as_json: bool, **asked: Any
     client = given.client()
     document = spec.build(**asked)
     if stdin:
-        content = spec.read_stdin(given.load().settings.http.body_bytes)
+        content = spec.read_stdin(given.settings().http.body_bytes)
         document["stdin"] = spec.stdin_field(content)
     headers = {"Idempotency-Key": os.urandom(16).hex()}
     reply = client.request("POST", "/v1/jobs", spec.encode(document), headers=headers)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -18,6 +19,9 @@ from rich.text import Text
 
 from service.cli.text import age, command, duration, printable, size
 from service.jobs import Job, Stream
+
+if TYPE_CHECKING:
+    from service.fleet import Process
 
 COLOURS = {
     "queued": "yellow",
@@ -73,11 +77,17 @@ def job(shown: Job) -> None:
     _print(table)
 
 
-def rows(names: list[str], shown: Iterable[Iterable[str | Text]]) -> None:
-    """Print a table of anything."""
-    table = _table(*names)
-    for row in shown:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+def processes(shown: Iterable[Process]) -> None:
+    """Print the processes of the fleet, one a row."""
+    table = _table("PROCESS", "STATE", "READY", "PID", "UPTIME")
+    for process in shown:
+        table.add_row(
+            process.name,
+            Text(process.state, "green" if process.state == "running" else "red"),
+            Text("yes", "green") if process.ready else Text("no", "red"),
+            str(process.pid or ""),
+            "" if process.uptime is None else age(process.uptime),
+        )
     _print(table)
 
 

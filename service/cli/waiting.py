@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 from service.cli.errors import (
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
@@ -43,4 +46,5 @@ def explain(job: Job) -> None:
 
 
 def _is_missing(job: Job) -> bool:
-    return "No such file" in (job.error or "")
+    # the error of a missing directory to run in names that directory
+    return job.error == f"{os.strerror(errno.ENOENT)}: {job.args[0]}"

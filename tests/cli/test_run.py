@@ -1,0 +1,251 @@
+"""`squall run` behaves like the command itself."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import SQUALL, Squall, error, is_alive, wait_until
+
+ECHO_BOTH = ["sh", "-c", "echo out; echo err >&2"]
+TREE = ["sh", "-c", "sleep 300 & echo $$ $!; wait"]
+DEAF = ["sh", "-c", 'trap "" TERM; echo $$; while :; do sleep 0.1; done']
+COUNT = ["sh", "-c", "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo line $i; sleep 0.01; done"]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["true"], 0),
+        (["sh", "-c", "exit 3"], 3),
+        (["sh", "-c", "kill -KILL $$"], 137),
+        (["sh", "-c", "kill -USR1 $$"], 138),
+        (["/no/such/program"], 127),
+        (["squall-no-such-program"], 127),
+        (["/etc"], 126),
+    ],
+)
+def test_exit_code_is_what_a_shell_would_have(
+    squall: Squall, command: list[str], code: int
+) -> None:
+    assert squall("run", "--", *command).returncode == code
+
+
+def test_timeout_is_124(squall: Squall) -> None:
+    assert squall("run", "--timeout", "0.2", "sleep", "60").returncode == 124
+
+
+def test_program_that_cannot_run_is_named(squall: Squall) -> None:
+    done = squall("run", "squall-no-such-program")
+    assert error(done).startswith("squall: ") and "squall-no-such-program" in error(done)
+    assert done.stdout == b""
+
+
+def test_missing_directory_is_not_a_missing_program(squall: Squall) -> None:
+    done = squall("run", "--cwd", "/no/such/directory", "true")
+    assert done.returncode == 126
+    assert "/no/such/directory" in error(done)
+
+
+def test_each_stream_comes_out_on_its_own(squall: Squall) -> None:
+    done = squall("run", *ECHO_BOTH)
+    assert (done.stdout, done.stderr) == (b"out\n", b"err\n")
+
+
+def test_every_byte_comes_out_as_it_was(squall: Squall, tmp_path: Path) -> None:
+    content = os.urandom(700_000) + bytes(range(256)) + "ünï€".encode() * 1000
+    (tmp_path / "content").write_bytes(content)
+    done = squall("run", "sh", "-c", "cat content; cat content >&2", cwd=tmp_path)
+    assert done.stdout == content
+    assert done.stderr == content
+
+
+def test_stdin_reaches_the_command(squall: Squall) -> None:
+    content = os.urandom(100_000)
+    assert squall("run", "cat", stdin=content).stdout == content
+
+
+def test_stdin_can_be_left_alone(squall: Squall) -> None:
+    script = f"({SQUALL} run --no-stdin cat; cat) | cat"
+    done = subprocess.run(
+        ["sh", "-c", script], env=squall.environ, input=b"still here", capture_output=True
+    )
+    assert done.stdout == b"still here"
+
+
+def test_stdin_longer_than_a_request_is_a_usage_error(squall: Squall) -> None:
+    done = squall("run", "cat", stdin=b"x" * 10_000, SQUALL_HTTP_BODY_BYTES="8192")
+    assert done.returncode == 2
+    assert "http.body_bytes" in error(done)
+
+
+def test_runs_in_the_callers_directory(squall: Squall, tmp_path: Path) -> None:
+    done = squall("run", "pwd", cwd=tmp_path)
+    assert done.stdout.decode().strip() == str(tmp_path.resolve())
+
+
+def test_relative_cwd_is_the_callers(squall: Squall, tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    done = squall("run", "--cwd", "inner", "pwd", cwd=tmp_path)
+    assert done.stdout.decode().strip() == str((tmp_path / "inner").resolve())
+
+
+def test_environment_is_what_was_asked_for(squall: Squall) -> None:
+    done = squall("run", "-e", "A=1=2", "-e", "B", "sh", "-c", "echo $A $B $C", B="3", C="4")
+    assert done.stdout == b"1=2 3\n"
+
+
+def test_options_after_the_command_are_the_commands(squall: Squall) -> None:
+    done = squall("run", "echo", "--timeout", "--json", "-h", "[red]")
+    assert done.stdout == b"--timeout --json -h [red]\n"
+
+
+def test_options_become_the_spec(squall: Squall) -> None:
+    squall("run", "-t", "2m", "-l", "who=test_options", "--limit", "open_files=64",
+           "--limit", "output_bytes=64K", "--stop", "int", "--grace", "1.5", "true")  # fmt: skip
+    job = squall.newest()
+    assert job["timeout"] == 120
+    assert job["labels"] == {"who": "test_options"}
+    assert job["limits"]["open_files"] == 64
+    assert job["limits"]["output_bytes"] == 65_536
+    assert job["stop"] == {"signal": "SIGINT", "grace": 1.5}
+
+
+def test_output_that_was_not_kept_is_counted(squall: Squall) -> None:
+    done = squall(
+        "run", "--limit", "output_bytes=1000", "sh", "-c", "sleep 0.1; head -c 5000000 /dev/zero"
+    )
+    assert done.returncode == 0
+    if len(done.stdout) < 5_000_000:  # else it was read before it was dropped
+        assert "bytes of stdout were not kept" in error(done)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_cancels_the_job_with_its_children(squall: Squall, signum: int, code: int) -> None:
+    with squall.start("run", *TREE) as process:
+        pids = [int(word) for word in _line(process).split()]
+        assert all(map(is_alive, pids))
+        process.send_signal(signum)
+        assert process.wait(30) == code
+    wait_until(lambda: not any(map(is_alive, pids)))
+    assert squall.newest()["state"] == "cancelled"
+
+
+def test_second_interrupt_stops_waiting(squall: Squall) -> None:
+    with squall.start("run", "--grace", "300", *DEAF) as process:
+        pid = int(_line(process))
+        job_id = squall.newest()["id"]
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: squall.job(job_id)["cancel_requested"])
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert is_alive(pid)
+    squall("signal", job_id, "KILL")
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_ignored_interrupt_stays_ignored(squall: Squall) -> None:
+    script = f'trap "" INT; exec {SQUALL} run sh -c "echo begun; sleep 0.5; echo ended"'
+    with subprocess.Popen(
+        ["sh", "-c", script], env=squall.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as process:
+        assert _line(process) == "begun"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.read() == b"ended\n"
+    assert process.returncode == 0
+
+
+def test_reader_that_goes_away_ends_job_and_command_quietly(squall: Squall) -> None:
+    with squall.start("run", "sh", "-c", "echo $$; exec yes") as process:
+        pid = int(_line(process))
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.wait(30) == 141
+        assert process.stderr.read() == b""
+    wait_until(lambda: not is_alive(pid))
+
+
+def test_output_arrives_while_the_command_runs(squall: Squall, tmp_path: Path) -> None:
+    with squall.start(
+        "run", "sh", "-c", f"echo first; cat {_fifo(tmp_path)}; echo last"
+    ) as process:
+        assert _line(process) == "first"
+        assert process.poll() is None
+        (tmp_path / "fifo").write_text("between\n")
+        assert process.stdout is not None
+        assert process.stdout.read() == b"between\nlast\n"
+
+
+def test_broken_connection_loses_nothing_and_doubles_nothing(
+    squall: Squall, unreliable: str
+) -> None:
+    done = squall("run", *COUNT, SQUALL_URL=unreliable)
+    assert done.stdout.decode().splitlines() == [f"line {i}" for i in range(1, 61)]
+    assert done.returncode == 0
+
+
+def test_what_is_not_utf8_in_arguments_is_a_usage_error(squall: Squall) -> None:
+    done = subprocess.run(
+        [bytes(SQUALL), b"run", b"echo", b"\xff"],
+        env=squall.environ, stdin=subprocess.DEVNULL, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"UTF-8" in done.stderr
+
+
+def test_refused_spec_names_every_field(squall: Squall) -> None:
+    done = squall("run", "--stop", "SIGNOTHING", "-l", "a:b=c", "true")
+    assert done.returncode == 125
+    assert "stop.signal: " in error(done)
+    assert "labels.a:b: " in error(done)
+
+
+@pytest.fixture
+def unreliable(squall: Squall) -> Iterator[str]:
+    """An address of the service where every connection breaks after some 2,000 bytes of answer."""
+    port = int(squall.url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def forward(client: socket.socket) -> None:
+            with client, socket.create_connection(("127.0.0.1", port)) as service:
+                left = 2_000
+                while left > 0:
+                    for ready in select.select([client, service], [], [])[0]:
+                        if not (data := ready.recv(700)):
+                            return
+                        (service if ready is client else client).sendall(data)
+                        left -= len(data) if ready is service else 0
+
+        def accept() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return  # the test is over
+                threading.Thread(target=forward, args=(client,), daemon=True).start()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _line(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().decode().rstrip("\n")
+
+
+def _fifo(directory: Path) -> Path:
+    os.mkfifo(directory / "fifo")
+    return directory / "fifo"
