@@ -22,7 +22,7 @@ from service.state import StateDir
 log = logging.getLogger(__name__)
 
 WORK = b"work"  # jobs wait in the ledger
-NEWS = b"news"  # jobs have ended
+NEWS = b"news"  # jobs were claimed, or have ended
 
 # What a process says of itself on the board, one byte a process.
 KNOWS_OF_WORK = 1
@@ -76,7 +76,7 @@ class Peers:
                 self._send(port, WORK)
 
     def tell_news(self) -> None:
-        """Tell those who want to know that jobs have ended, a moment later and once for many."""
+        """Tell those who want to know that jobs have moved on: a moment later, once for many."""
         if self._news_timer is None and any(self._board[p] & WANTS_NEWS for p in self._others):
             loop = asyncio.get_running_loop()
             self._news_timer = loop.call_later(NEWS_DELAY_S, self._send_news)

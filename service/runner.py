@@ -12,8 +12,8 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from service.errors import Draining, LedgerError, NotFound, ServiceError
-from service.jobs import Spec
+from service.errors import Conflict, Draining, LedgerError, NotFound, ServiceError
+from service.jobs import Job, Spec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start, Submission
 from service.peers import KNOWS_OF_WORK, Peers
@@ -64,6 +64,7 @@ class Runner:
         self.is_draining = True
         self._looking.cancel()
         self._set_knows_of_work(True)  # nothing that we should be told of
+        self.waiting.release()
         self._check_idle()
         try:
             await asyncio.wait_for(self._idle.wait(), limit_s)
@@ -91,12 +92,27 @@ class Runner:
             self._peers.tell_of_work()
         return submission
 
-    def cancel(self, id: str) -> None:
-        """Stop a job that this process owns, or that its next claim may bring."""
+    async def cancel(self, id: str) -> tuple[Job, bool]:
+        """Write the wish down and, where the job is this process's, carry it out.
+
+        Returns the job, and whether there was still something to cancel.
+        """
+        job, has_changed = await self._ledger.request_cancel(id)
         if run := self.runs.get(id):
             run.cancel()
-        elif self._claims_asked:
-            self._unwanted.add(id)
+        elif self._claims_asked and not job.has_ended:
+            self._unwanted.add(id)  # a claim may be bringing it
+        if has_changed and job.has_ended:
+            self.waiting.tell(id, "ended")
+            self._peers.tell_news()
+        return job, has_changed
+
+    def signal(self, id: str, number: int) -> None:
+        """Signal the process group of a job that this process owns; Conflict unless it runs."""
+        run = self.runs.get(id)
+        if run is None:
+            raise Conflict("the job is not running")
+        run.signal(number)
 
     def _claim(self, room: int) -> asyncio.Task[None]:
         self._slots -= room
@@ -114,6 +130,8 @@ class Runner:
             self._set_knows_of_work(True)  # there may be more
         for claim in claims:
             self._start(claim)
+        if claims:
+            self._peers.tell_news()
         if not self._claims_asked:
             self._unwanted.clear()
 
@@ -127,6 +145,7 @@ class Runner:
             run.discard()
         elif start := run.start():
             self._write_start_soon(start)
+        self.waiting.tell(claim.id, "claimed")
 
     def _ended(self, run: Run) -> None:
         self._slots += 1
@@ -144,7 +163,7 @@ class Runner:
                 log.error("the end of job %s cannot be written yet: %s", run.id, exc)
                 await asyncio.sleep(RETRY_INTERVAL_S)
         del self.runs[run.id]
-        self.waiting.resolve(run.id)
+        self.waiting.tell(run.id, "ended")
         self._peers.tell_news()
 
     def _write_start_soon(self, start: Start) -> None:

@@ -1,54 +1,65 @@
-"""Who waits for the end of which job, wherever it runs."""
+"""Who waits for what to become of which job, wherever it runs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Mapping
+from typing import Literal
 
 from service.ledger import Ledger
 from service.peers import WANTS_NEWS, Peers
 
+# What one waits for: that somebody owns the job (or it has ended unowned), or that it has ended.
+Progress = Literal["claimed", "ended"]
+
 
 class Waiting:
-    """The futures of those who wait, by job; the ledger says which jobs have ended."""
+    """The futures of those who wait, by job; the ledger says how far each job is."""
 
-    def __init__(self, ledger: Ledger, peers: Peers, here: Container[str]) -> None:
-        """Take the jobs that run `here`, whose ends are told by `resolve`; of others, by news."""
+    def __init__(self, ledger: Ledger, peers: Peers, here: Mapping[str, object]) -> None:
+        """Take the jobs that run `here`, of which `tell` is called; of others, news comes."""
         self._ledger = ledger
         self._peers = peers
         self._here = here
-        self._futures: dict[str, set[asyncio.Future[None]]] = {}
+        self._futures: dict[str, dict[asyncio.Future[None], Progress]] = {}
 
-    async def wait_ended(self, id: str, timeout_s: float) -> bool:
-        """Return whether the job has ended before the time is up."""
+    async def wait(self, id: str, progress: Progress, timeout_s: float) -> bool:
+        """Return whether the job is so far before the time is up; unknown jobs have ended."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._futures.setdefault(id, set()).add(future)
+        self._futures.setdefault(id, {})[future] = progress
         try:
             if id not in self._here:
-                # said before looking: an end after the look is told
+                # said before looking: what happens after the look is told
                 self._peers.say(WANTS_NEWS, True)
-                if await self._ledger.ended([id]):
-                    return True
+                await self._look_at([id])
             return bool((await asyncio.wait([future], timeout=timeout_s))[0])
         finally:
             self._leave(id, future)
 
-    def resolve(self, id: str) -> None:
-        """Wake those who wait for a job that has ended."""
-        for future in self._futures.pop(id, ()):
-            if not future.done():
+    def release(self) -> None:
+        """Wake those who wait for jobs that run elsewhere, or nowhere yet: they learn no more."""
+        for id in self._futures.keys() - self._here.keys():
+            self.tell(id, "ended")
+
+    def tell(self, id: str, progress: Progress) -> None:
+        """Wake those who wait for this, or for less."""
+        for future, wanted in self._futures.get(id, {}).items():
+            if not future.done() and (progress == "ended" or wanted == "claimed"):
                 future.set_result(None)
 
     async def look(self) -> None:
-        """Find in the ledger which jobs that run elsewhere have ended."""
+        """Find in the ledger how far the jobs are that run elsewhere."""
         if elsewhere := [id for id in self._futures if id not in self._here]:
-            for id in await self._ledger.ended(elsewhere):
-                self.resolve(id)
+            await self._look_at(elsewhere)
+
+    async def _look_at(self, ids: list[str]) -> None:
+        for id, progress in (await self._ledger.progress(ids)).items():
+            self.tell(id, progress)
 
     def _leave(self, id: str, future: asyncio.Future[None]) -> None:
-        if waiting := self._futures.get(id):
-            waiting.discard(future)
-            if not waiting:
-                del self._futures[id]
+        waiting = self._futures[id]
+        del waiting[future]
+        if not waiting:
+            del self._futures[id]
         if not self._futures:
             self._peers.say(WANTS_NEWS, False)

@@ -8,7 +8,7 @@ where its blocking calls are made.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -86,8 +86,11 @@ class Ledger(Protocol):
         """
         ...
 
-    async def request_cancel(self, id: str) -> Job:
-        """Cancel a job that waits, or note the wish on one that is claimed; NotFound."""
+    async def request_cancel(self, id: str) -> tuple[Job, bool]:
+        """Cancel a job that waits, or note the wish on one that is claimed; NotFound.
+
+        Returns the job, and whether there was still something to cancel.
+        """
         ...
 
     async def forget(self, id: str) -> Job:
@@ -98,8 +101,8 @@ class Ledger(Protocol):
         """Return one job; NotFound."""
         ...
 
-    async def ended(self, ids: Sequence[str]) -> list[str]:
-        """Return those of `ids` that have ended or are unknown."""
+    async def progress(self, ids: Sequence[str]) -> dict[str, Literal["claimed", "ended"]]:
+        """Return those of `ids` that somebody has claimed, or that have ended or are unknown."""
         ...
 
     async def journal(self, id: str) -> bytes | None:
@@ -120,6 +123,10 @@ class Ledger(Protocol):
 
     async def tally(self) -> Mapping[State, int]:
         """Return how many jobs there are in each state."""
+        ...
+
+    async def probe(self) -> None:
+        """Return when the ledger can be written; LedgerError when it can't."""
         ...
 
     def close(self) -> None:

@@ -30,6 +30,10 @@ CREATE TABLE jobs (
 -- Claims take the oldest queued job; lists filter by state.
 CREATE INDEX jobs_state ON jobs (state, id);
 
+-- One row, written to find out whether the ledger can be.
+CREATE TABLE probe (at TEXT NOT NULL);
+INSERT INTO probe VALUES ('');
+
 -- What each process owns: found when it has died.
 CREATE INDEX jobs_owner ON jobs (owner) WHERE owner IS NOT NULL AND finished_at IS NULL;
 

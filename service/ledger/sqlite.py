@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import apsw
 import msgspec
@@ -123,17 +123,17 @@ class SqliteLedger:
 
         await self._writes.pass_through(write)
 
-    async def request_cancel(self, id: str) -> Job:
+    async def request_cancel(self, id: str) -> tuple[Job, bool]:
         """Cancel a job that waits, or note the wish on one that is claimed."""
 
-        def write() -> Job:
+        def write() -> tuple[Job, bool]:
             job = _get(self._db, id)
             if job.has_ended:
-                return job
+                return job, False
             if job.owner is None:
                 _end(self._db, id, End(state="cancelled", reason="cancelled", finished_at=now()))
             self._db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (id,))
-            return _get(self._db, id)
+            return _get(self._db, id), True
 
         return await self._writes.pass_through(write, is_durable=True)
 
@@ -157,16 +157,19 @@ class SqliteLedger:
         """Return one job."""
         return await self._reads.pass_through(lambda: _get(self._read_db, id))
 
-    async def ended(self, ids: Sequence[str]) -> list[str]:
-        """Return those of `ids` that have ended or are unknown."""
+    async def progress(self, ids: Sequence[str]) -> dict[str, Literal["claimed", "ended"]]:
+        """Return those of `ids` that somebody has claimed, or that have ended or are unknown."""
+        sql = (
+            "SELECT id, owner FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+            " AND finished_at IS NULL"
+        )
 
-        def read() -> list[str]:
-            unfinished = self._read_db.execute(
-                "SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-                " AND finished_at IS NULL",
-                (encode(ids).decode(),),
-            )
-            return list(set(ids) - {id for (id,) in unfinished})
+        def read() -> dict[str, Literal["claimed", "ended"]]:
+            unfinished = dict(self._read_db.execute(sql, (encode(ids).decode(),)))
+            waiting = {id for id, owner in unfinished.items() if owner is None}
+            return {
+                id: "claimed" if id in unfinished else "ended" for id in ids if id not in waiting
+            }
 
         return await self._reads.pass_through(read)
 
@@ -216,6 +219,15 @@ class SqliteLedger:
             return dict(self._read_db.execute("SELECT state, jobs FROM tally"))
 
         return await self._reads.pass_through(read)
+
+    async def probe(self) -> None:
+        """Return when the ledger can be written."""
+
+        def write() -> None:
+            # a write that changes nothing would not touch the disk
+            self._db.execute("UPDATE probe SET at = ?", (now(),))
+
+        await self._writes.pass_through(write)
 
     def _perform_writes(self, group: Group) -> None:
         is_durable = any(operation.is_durable for operation in group)

@@ -1,0 +1,30 @@
+"""`python -m service --port 8885`: one process of the service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from service.errors import ServiceError
+from service.server import serve
+from service.settings import load
+
+
+def main() -> int:
+    """Run one process; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser.add_argument("--port", type=int, help="the process's port (default: the first one)")
+    parser.add_argument("--config", help="a TOML file with settings")
+    options = parser.parse_args()
+    try:
+        settings = load(options.config).settings
+        asyncio.run(serve(settings, options.port or settings.ports[0]))
+    except ServiceError as exc:
+        print(f"squall: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""One process of the service, from its settings to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import signal
+import socket
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+
+from service import logs
+from service.errors import SettingsError
+from service.ledger.sqlite import SqliteLedger
+from service.peers import Peers
+from service.runner import Runner
+from service.settings import Settings
+from service.state import StateDir
+from service.web.handler import App
+from service.web.routes import make_app
+
+log = logging.getLogger(__name__)
+
+# How long clients have after the drain to take their answers, and nginx to let go.
+LINGER_S = 5.0
+BACKLOG = 1024
+
+
+async def serve(settings: Settings, port: int) -> None:
+    """Run the process on `port` until TERM or INT; SettingsError or LedgerError if it can't."""
+    state = StateDir(settings.state.dir)
+    state.create()
+    log_listener = logs.start(state.log / f"{port}.log", settings.log.level)
+    stopping = _stop_signal()
+    try:
+        peers = Peers(state, port, settings.ports)
+        ledger = SqliteLedger(state.ledger)
+        runner = Runner(ledger, peers, state.journals, settings.jobs, owner=str(port))
+        app = make_app(ledger, runner, settings, state.token())
+        _raise_descriptor_limit()
+        try:
+            front = _server(app, _tcp_sockets(port))
+            await runner.start()
+            inner = _server(app, [_unix_socket(state, port)])
+            log.info("ready on port %d", port)
+            await stopping.wait()
+            log.info("draining")
+            await _drain(app, front, inner)
+        finally:
+            ledger.close()
+            peers.close()
+            state.socket(port).unlink(missing_ok=True)
+    finally:
+        log.info("stopped")
+        log_listener.stop()
+
+
+async def _drain(app: App, front: _Server, inner: _Server) -> None:
+    """Stop accepting at once; jobs end, answers are sent, nginx lets go of its connections."""
+    runner = app.runner
+    draining = asyncio.create_task(runner.drain(app.squall.jobs.drain))
+    front.stop()
+    for stream in list(app.streams):
+        stream.stop()
+    await draining
+    for server in (front, inner):
+        server.stop()
+    await front.wait_empty(LINGER_S)
+    for server in (front, inner):
+        await server.close_all_connections()
+
+
+class _Server(HTTPServer):
+    """An HTTP server that tells when its last connection has closed."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self._emptied = asyncio.Event()
+
+    def on_close(self, server_conn: object) -> None:
+        super().on_close(server_conn)
+        if not self._connections:
+            self._emptied.set()
+
+    async def wait_empty(self, timeout_s: float) -> None:
+        """Return when no connection is open, or when the time is up."""
+        if self._connections:
+            self._emptied.clear()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), timeout_s)
+            except TimeoutError:
+                log.info("closing %d connections that clients still hold", len(self._connections))
+
+
+def _server(app: App, sockets: list[socket.socket]) -> _Server:
+    http = app.squall.http
+    server = _Server(
+        app,
+        max_body_size=http.body_bytes,
+        body_timeout=http.body_seconds,
+        idle_connection_timeout=3600,
+    )
+    server.add_sockets(sockets)
+    return server
+
+
+def _tcp_sockets(port: int) -> list[socket.socket]:
+    try:
+        return bind_sockets(port, "127.0.0.1", backlog=BACKLOG)
+    except OSError as exc:
+        raise SettingsError(f"port {port} of 127.0.0.1 cannot be used: {exc.strerror}") from exc
+
+
+def _unix_socket(state: StateDir, port: int) -> socket.socket:
+    return bind_unix_socket(str(state.socket(port)), mode=0o600, backlog=BACKLOG)
+
+
+def _stop_signal() -> asyncio.Event:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _raise_descriptor_limit() -> None:
+    """Use all the descriptors that the system grants: each job needs a few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,13 @@
+"""HTTP: the contract's version 1, told to clients as it stands in `docs/http.md`.
+
+routes      the table of routes, and the application made of it
+jobs        submit, list, get, cancel, signal, delete
+output      a job's output: raw, and as a journal
+health      livez, readyz
+openapi     the contract as OpenAPI 3.1, made from the same types
+relay       passes a request on to the process that owns the job
+handler     what every handler has: who may call, JSON in and out
+query       what stands behind the question mark, and in Prefer and Range
+access      tokens, and the hosts and origins that may be named
+problems    errors as problem+json; the one table of statuses
+"""

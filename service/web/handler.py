@@ -1,0 +1,181 @@
+"""What every handler has: who may call, JSON in and out, errors as problems."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import msgspec
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
+
+from service import checks
+from service.errors import ServiceError
+from service.jobs import Job
+from service.ledger import Ledger
+from service.runner import Runner
+from service.settings import Settings
+from service.state import StateDir
+from service.web import problems
+from service.web.access import Access
+from service.web.relay import Relay, is_relayed
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+encode = msgspec.json.Encoder().encode
+
+# An error of Tornado's own, by its status, as one of ours.
+_TORNADO: Mapping[int, type[ServiceError]] = {
+    400: problems.BadRequest,
+    405: problems.MethodNotAllowed,
+    413: problems.TooLarge,
+}
+
+
+class App(Application):
+    """The parts that handlers work with."""
+
+    def __init__(
+        self, routes: list[Any], ledger: Ledger, runner: Runner, settings: Settings, token: str
+    ) -> None:
+        """Take the routes and the parts."""
+        self.ledger = ledger
+        self.runner = runner
+        self.squall = settings
+        self.state = StateDir(settings.state.dir)
+        self.journals: Path = self.state.journals
+        self.access = Access(token, settings.front)
+        self.relay = Relay(self.state, token)
+        self.streams: set[Any] = set()
+        super().__init__(routes, log_function=_log_request)
+
+
+@stream_request_body
+class Handler(RequestHandler):
+    """The base of all handlers: nobody is served without a token unless `is_public`."""
+
+    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE")  # type: ignore[assignment]
+    is_public = False
+
+    application: App
+
+    def initialize(self) -> None:
+        """Begin with an empty body."""
+        self._body: list[bytes] = []
+        self._body_size = 0
+
+    def set_default_headers(self) -> None:
+        """Say nothing of the server, and keep answers out of caches and sniffers."""
+        self.clear_header("Server")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        if self.application.runner.is_draining:
+            self.set_header("Connection", "close")
+
+    def prepare(self) -> None:
+        """Check access before a byte of the body is read."""
+        self.application.access.check(self.request)
+        if not self.is_public:
+            self.application.access.authenticate(self.request)
+        self._check_size(int(self.request.headers.get("Content-Length", 0)))
+
+    @property
+    def body_limit(self) -> int:
+        """The largest body that this handler takes, in bytes."""
+        return self.application.squall.http.body_bytes
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, up to the limit; `body` tells when there was more."""
+        self._body_size += len(chunk)
+        if self._body_size <= self.body_limit:
+            self._body.append(chunk)
+
+    def body(self) -> bytes:
+        """Return the whole JSON body; NotJson when it is something else."""
+        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip()
+        if media_type.lower() != "application/json":
+            raise problems.NotJson("the body must be sent as 'Content-Type: application/json'")
+        self._check_size(self._body_size)
+        return b"".join(self._body)
+
+    def body_as(self, type_: type[T]) -> T:
+        """Return the JSON body as a value of a type; Invalid names every wrong field."""
+        return checks.decode(self.body(), type_)
+
+    def _check_size(self, size: int) -> None:
+        if size > self.body_limit:
+            raise problems.TooLarge(f"the body may have at most {self.body_limit} bytes")
+
+    def answer(self, value: object, status: int = 200) -> None:
+        """Send a JSON document."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.finish(value if isinstance(value, bytes) else encode(value))
+
+    async def relayed(self, job: Job) -> bool:
+        """Whether the process that owns a job which is not ours answers; OwnerGone if it can't."""
+        is_ours = job.owner in (None, self.application.runner.owner)
+        if is_ours or job.has_ended or is_relayed(self.request):
+            return False
+        await self.application.relay.pass_on(self, job.owner or "", b"".join(self._body))
+        return True
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Send the problem that an exception stands for."""
+        error = kwargs["exc_info"][1]
+        if isinstance(error, HTTPError) and not isinstance(error, ServiceError):
+            kind = _TORNADO.get(error.status_code, problems.BadRequest)
+            error = kind(error.log_message or error.reason or f"HTTP {error.status_code}")
+        problem = problems.problem_of(error)
+        self.set_status(problem.status)
+        self.set_header("Content-Type", problems.MEDIA_TYPE)
+        if problem.status == 401:
+            self.set_header("WWW-Authenticate", 'Bearer realm="squall"')
+        if problem.status == 405:
+            self.set_header("Allow", ", ".join(self.methods()))
+        if problem.status == 503:
+            self.set_header("Retry-After", str(problems.RETRY_AFTER_S))
+        self.finish(problem.encode())
+
+    @classmethod
+    def methods(cls) -> list[str]:
+        """Return the methods that this handler has."""
+        own = (name for name in ("GET", "HEAD", "POST", "DELETE"))
+        base = RequestHandler
+        return [n for n in own if getattr(cls, n.lower()) is not getattr(base, n.lower())]
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what is no refusal: a bug, with its trace."""
+        if not isinstance(value, ServiceError | HTTPError) and typ and value:
+            log.error("%s %s", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+
+class NoRoute(Handler):
+    """Answers for every path that has no route."""
+
+    def prepare(self) -> None:
+        """Refuse, whatever the method."""
+        super().prepare()
+        raise problems.NotFound("no such route")
+
+
+def _log_request(handler: RequestHandler) -> None:
+    request: HTTPServerRequest = handler.request
+    level = logging.WARNING if handler.get_status() >= 500 else logging.DEBUG
+    milliseconds = 1000 * request.request_time()
+    log.log(
+        level,
+        "%d %s %s %.1f ms",
+        handler.get_status(),
+        request.method,
+        request.path,  # never the query: a client may have put a secret there
+        milliseconds,
+    )

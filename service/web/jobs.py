@@ -1,0 +1,142 @@
+"""Jobs: submit, list, get, cancel, signal, delete."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from service import checks
+from service.errors import Invalid, OwnerGone
+from service.jobs import Job, Spec, signal_number
+from service.journal import Journal
+from service.web.handler import Handler
+from service.web.problems import Problem, problem_of, wrong_field
+from service.web.query import Parameters, list_query, wait_preference
+from service.web.recording import with_output
+
+BATCH_MAX = 1000
+KEY_MAX = 255
+
+
+class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request to signal a job."""
+
+    signal: str
+
+
+class _JobAnswer(Handler):
+    """An answer that is one job, held until it has ended where the client prefers that."""
+
+    async def answer_job(self, job: Job, status: int) -> None:
+        """Answer with the job; with its output where that was asked for, or waited for."""
+        include = Parameters(self.request, ("output",)).boolean("output")
+        seconds = wait_preference(self.request, self.application.squall.http.wait_seconds)
+        if seconds is not None:
+            self.set_header("Preference-Applied", f"wait={seconds:g}")
+            if not job.has_ended:
+                await self.application.runner.waiting.wait(job.id, "ended", seconds)
+                job = await self.application.ledger.get(job.id)
+            status = 200 if job.has_ended else 202
+        if include or (include is None and seconds is not None and job.has_ended):
+            job = await with_output(self.application, job)
+        self.answer(job, status)
+
+
+class JobsHandler(_JobAnswer):
+    """`/v1/jobs`: the collection."""
+
+    async def post(self) -> None:
+        """Accept one job, or a batch."""
+        Parameters(self.request, ("output",)).boolean("output")  # before anything is accepted
+        key = self._key()
+        body = self.body()
+        fingerprint = hashlib.sha256(body).digest() if key else b""
+        if body.lstrip()[:1] == b"[":
+            await self._batch(body, key, fingerprint)
+            return
+        submission = await self.application.runner.submit(
+            [checks.decode(body, Spec)], key=key, fingerprint=fingerprint
+        )
+        (job,) = submission.jobs
+        self.set_header("Location", f"/v1/jobs/{job.id}")
+        await self.answer_job(job, 200 if submission.is_repeated else 202)
+
+    async def get(self) -> None:
+        """List jobs, newest first."""
+        page = await self.application.ledger.page(list_query(self.request))
+        self.answer({"jobs": page.jobs, "next_cursor": page.next})
+
+    async def _batch(self, body: bytes, key: str, fingerprint: bytes) -> None:
+        items = checks.decode(body, list[msgspec.Raw])
+        if len(items) > BATCH_MAX:
+            raise wrong_field("", f"a batch may have at most {BATCH_MAX} jobs")
+        specs = [_spec_or_problem(bytes(item)) for item in items]
+        good = [spec for spec in specs if isinstance(spec, Spec)]
+        submission = await self.application.runner.submit(good, key=key, fingerprint=fingerprint)
+        accepted = iter(submission.jobs)
+        answer = [next(accepted) if isinstance(spec, Spec) else spec for spec in specs]
+        self.answer(answer, 200 if submission.is_repeated else 202)
+
+    def _key(self) -> str:
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return ""
+        if not 0 < len(key) <= KEY_MAX:
+            raise wrong_field("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")
+        return key
+
+
+class JobHandler(_JobAnswer):
+    """`/v1/jobs/ID`: one job."""
+
+    async def get(self, id: str) -> None:
+        """Answer the job, with what it has printed so far where that is asked for."""
+        job = await self.application.ledger.get(id)
+        if "output=true" in (self.request.query or "") and await self.relayed(job):
+            return
+        await self.answer_job(job, 200)
+
+    async def delete(self, id: str) -> None:
+        """Forget an ended job and its output."""
+        await self.application.ledger.forget(id)
+        Journal.remove(self.application.journals, id)
+        self.set_status(204)
+        self.finish()
+
+
+class CancelHandler(Handler):
+    """`/v1/jobs/ID/cancel`."""
+
+    async def post(self, id: str) -> None:
+        """Note the wish; the process that owns the job stops the command."""
+        job, has_changed = await self.application.runner.cancel(id)
+        try:
+            if await self.relayed(job):
+                return
+        except OwnerGone:
+            pass  # the wish is in the ledger, and a job whose owner died ends as lost
+        self.answer(job, 202 if has_changed else 200)
+
+
+class SignalHandler(Handler):
+    """`/v1/jobs/ID/signal`."""
+
+    async def post(self, id: str) -> None:
+        """Let the owner signal the command's process group."""
+        wanted = self.body_as(Signal).signal
+        number = signal_number(wanted)
+        if number is None:
+            raise wrong_field("signal", f"no such signal: {wanted!r}")
+        if await self.relayed(await self.application.ledger.get(id)):
+            return
+        self.application.runner.signal(id, number)
+        self.set_status(204)
+        self.finish()
+
+
+def _spec_or_problem(item: bytes) -> Spec | Problem:
+    try:
+        return checks.decode(item, Spec)
+    except Invalid as exc:
+        return problem_of(exc)

@@ -1,0 +1,102 @@
+"""Errors as `application/problem+json` (RFC 9457); their HTTP statuses are chosen here alone."""
+
+from __future__ import annotations
+
+import http
+
+import msgspec
+
+from service.errors import (
+    Conflict,
+    Draining,
+    FieldError,
+    Full,
+    Invalid,
+    KeyReused,
+    LedgerError,
+    NotFound,
+    OwnerGone,
+    ServiceError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+
+class BadRequest(ServiceError):
+    """The request itself, not a field of its body, is wrong."""
+
+
+class Unauthorized(ServiceError):
+    """No token, or a wrong one."""
+
+
+class Forbidden(ServiceError):
+    """A Host or an Origin that is not allowed."""
+
+
+class MethodNotAllowed(ServiceError):
+    """The route exists, this method of it does not."""
+
+
+class TooLarge(ServiceError):
+    """The body is larger than the settings allow."""
+
+
+class NotJson(ServiceError):
+    """The body's Content-Type is not `application/json`."""
+
+
+class RangeNotSatisfiable(ServiceError):
+    """The Range lies outside of what there is."""
+
+
+STATUS: dict[type[ServiceError], int] = {
+    BadRequest: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    MethodNotAllowed: 405,
+    Conflict: 409,
+    TooLarge: 413,
+    NotJson: 415,
+    RangeNotSatisfiable: 416,
+    Invalid: 422,
+    KeyReused: 422,
+    Full: 503,
+    Draining: 503,
+    OwnerGone: 503,
+    LedgerError: 503,
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One problem, as clients read it."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = msgspec.field(default="about:blank")
+    errors: list[dict[str, str]] = []
+
+    def encode(self) -> bytes:
+        """Return the JSON document."""
+        # `type` has a default but is always told
+        return msgspec.json.encode({"type": self.type, **msgspec.to_builtins(self)})
+
+
+def problem_of(error: BaseException) -> Problem:
+    """Return the problem that tells a client of an error; what isn't ours is a bare 500."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    title = http.HTTPStatus(status).phrase
+    if status == 500:
+        return Problem(title, status, "an error inside squall; its log says more")
+    if not isinstance(error, Invalid):
+        return Problem(title, status, str(error))
+    errors = [{"field": field, "message": message} for field, message in error.errors]
+    return Problem(title, status, "the request has wrong fields: " + str(error), errors=errors)
+
+
+def wrong_field(field: str, message: str) -> Invalid:
+    """Return the error of a single wrong field."""
+    return Invalid([FieldError(field, message)])

@@ -1,0 +1,123 @@
+"""What a request says outside of its body: query parameters, Prefer, Range."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from tornado.httputil import HTTPServerRequest
+
+from service import jobs
+from service.errors import FieldError, Invalid
+from service.ledger import Query
+from service.web.problems import RangeNotSatisfiable, wrong_field
+
+LIMIT_DEFAULT, LIMIT_MAX = 50, 1000
+STATES: tuple[jobs.State, ...] = tuple(jobs.MOVES)
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Parameters:
+    """The query parameters of one request; Invalid names those that are not known."""
+
+    def __init__(self, request: HTTPServerRequest, known: Collection[str]) -> None:
+        """Take a request and the names of the parameters that it may have."""
+        self._values = {
+            name: [value.decode("utf-8", "replace") for value in values]
+            for name, values in request.query_arguments.items()
+        }
+        if unknown := self._values.keys() - set(known):
+            raise Invalid([FieldError(name, "unknown parameter") for name in sorted(unknown)])
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a repeatable parameter."""
+        return self._values.get(name, [])
+
+    def one(self, name: str) -> str | None:
+        """Return a parameter's value, None when it isn't there."""
+        values = self._values.get(name)
+        return values[-1] if values else None
+
+    def boolean(self, name: str) -> bool | None:
+        """Return whether it is `true` or `false`, None when it isn't there."""
+        value = self.one(name)
+        if value not in (None, "true", "false"):
+            raise wrong_field(name, "must be 'true' or 'false'")
+        return None if value is None else value == "true"
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        """Return a whole number within bounds."""
+        value = self.one(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
+            raise wrong_field(name, f"must be a whole number from {least} to {most}")
+        return int(value)
+
+
+def list_query(request: HTTPServerRequest) -> Query:
+    """Read the parameters of the list of jobs; Invalid names every wrong one."""
+    parameters = Parameters(request, ("state", "label", "limit", "cursor"))
+    wrong = [
+        *(
+            FieldError("state", f"no such state: {state!r}")
+            for state in parameters.all("state")
+            if state not in STATES
+        ),
+        *(
+            FieldError("label", "must be KEY:VALUE")
+            for label in parameters.all("label")
+            if ":" not in label.lstrip(":")
+        ),
+    ]
+    cursor = parameters.one("cursor")
+    if cursor is not None and not _ID.fullmatch(cursor):
+        wrong.append(FieldError("cursor", "is not one that this service gave"))
+    limit = LIMIT_DEFAULT
+    try:
+        limit = parameters.number("limit", LIMIT_DEFAULT, least=1, most=LIMIT_MAX)
+    except Invalid as exc:
+        wrong += exc.errors
+    if wrong:
+        raise Invalid(wrong)
+    return Query(
+        states=tuple(state for state in STATES if state in parameters.all("state")),
+        labels=tuple(_label(label) for label in parameters.all("label")),
+        limit=limit,
+        before=cursor,
+    )
+
+
+def wait_preference(request: HTTPServerRequest, most: float) -> float | None:
+    """Return the seconds of `Prefer: wait=SECONDS` (RFC 7240); None when it isn't asked for."""
+    for preference in ",".join(request.headers.get_list("Prefer")).split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        seconds = value.strip().strip('"')
+        if name.strip().lower() == "wait" and re.fullmatch(r"\d{1,9}(\.\d+)?", seconds):
+            return min(float(seconds), most)
+    return None
+
+
+def byte_range(request: HTTPServerRequest, size: int) -> tuple[int, int] | None:
+    """Return start and stop of the one range asked for (RFC 9110), None for all of it.
+
+    Several ranges, or another unit, are answered whole. RangeNotSatisfiable when it lies outside.
+    """
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", "").replace(" ", ""))
+    if match is None or match[1] == match[2] == "":
+        return None
+    if match[1] == "":
+        start, stop = max(size - int(match[2]), 0), size
+    else:
+        start = int(match[1])
+        stop = min(int(match[2]) + 1, size) if match[2] else size
+        if match[2] and int(match[2]) < start:
+            return None
+    if start >= size or start >= stop:
+        raise RangeNotSatisfiable(f"there are {size} bytes")
+    return start, stop
+
+
+def _label(label: str) -> tuple[str, str]:
+    name, _, value = label.partition(":")
+    return name, value

@@ -1,0 +1,98 @@
+"""Passes a request on to the process that owns the job, over that process's unix socket.
+
+What needs the command itself (a signal, output that is being read) is its owner's to answer, and
+any process may be asked. Bytes are passed as they come, no faster than the client takes them.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+
+from tornado.httputil import HTTPServerRequest
+from tornado.iostream import IOStream, StreamClosedError
+from tornado.web import RequestHandler
+
+from service.errors import OwnerGone
+from service.state import StateDir
+
+# Marks a request that was passed on: it is answered by whoever gets it, never passed on again.
+HEADER = "X-Squall-Relayed"
+_OWN_HEADERS = frozenset({"connection", "content-length", "transfer-encoding", "expect"})
+_CHUNK = 65_536
+
+
+class Relay:
+    """The way to the other processes."""
+
+    def __init__(self, state: StateDir, token: str) -> None:
+        """Take where their sockets are, and the token that they want too."""
+        self._state = state
+        self._token = token
+
+    async def pass_on(self, handler: RequestHandler, owner: str, body: bytes = b"") -> None:
+        """Let the owner answer this request; OwnerGone when it can't be reached."""
+        stream = await self._connect(owner)
+        try:
+            await stream.write(_head(handler.request, len(body)) + body)
+            first = await stream.read_bytes(_CHUNK, partial=True)
+        except StreamClosedError as exc:
+            stream.close()
+            raise OwnerGone(f"process {owner} went away") from exc
+        await _copy(first, stream, handler.detach())
+
+    async def lines(self, owner: str, path: str) -> AsyncIterator[bytes]:
+        """Yield the lines of an answer to GET as they come, until it ends or breaks off."""
+        stream = await self._connect(owner)
+        head = (
+            f"GET {path} HTTP/1.0\r\nHost: localhost\r\n{HEADER}: 1\r\n"
+            f"Authorization: Bearer {self._token}\r\n\r\n"
+        )
+        try:
+            await stream.write(head.encode())
+            status = await stream.read_until(b"\r\n\r\n", max_bytes=_CHUNK)
+            if b" 200 " not in status.partition(b"\r\n")[0]:
+                raise OwnerGone(f"process {owner} no longer has the job")
+            while True:
+                yield await stream.read_until(b"\n")
+        except StreamClosedError:
+            return  # the end, or its process died: whoever reads sees which by the last line
+        finally:
+            stream.close()
+
+    async def _connect(self, owner: str) -> IOStream:
+        if not owner.isdecimal():
+            raise OwnerGone(f"{owner} is no process of this machine")
+        stream = IOStream(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            await stream.connect(str(self._state.socket(int(owner))))  # type: ignore[arg-type]
+        except (OSError, StreamClosedError) as exc:
+            stream.close()
+            raise OwnerGone(f"process {owner} cannot be reached") from exc
+        return stream
+
+
+def is_relayed(request: HTTPServerRequest) -> bool:
+    """Whether another process passed this request on."""
+    return HEADER in request.headers
+
+
+def _head(request: HTTPServerRequest, body_size: int) -> bytes:
+    lines = [f"{request.method} {request.uri} HTTP/1.1"]
+    for name, value in request.headers.get_all():
+        if name.lower() not in _OWN_HEADERS:
+            lines.append(f"{name}: {value}")
+    lines += [f"{HEADER}: 1", "Connection: close", f"Content-Length: {body_size}", "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+async def _copy(first: bytes, source: IOStream, sink: IOStream) -> None:
+    try:
+        await sink.write(first)
+        while True:
+            await sink.write(await source.read_bytes(_CHUNK, partial=True))
+    except StreamClosedError:
+        pass  # the answer is whole, or the client went away
+    finally:
+        source.close()
+        sink.close()

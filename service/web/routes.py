@@ -1,0 +1,32 @@
+"""The table of routes, and the application made of it."""
+
+from __future__ import annotations
+
+from service.ledger import Ledger
+from service.runner import Runner
+from service.settings import Settings
+from service.web.handler import App, NoRoute
+from service.web.health import LiveHandler, ReadyHandler
+from service.web.jobs import CancelHandler, JobHandler, JobsHandler, SignalHandler
+from service.web.openapi import OpenApiHandler
+from service.web.output import OutputHandler, StreamHandler
+
+_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+
+ROUTES = [
+    (r"/v1/jobs", JobsHandler),
+    (rf"/v1/jobs/{_ID}", JobHandler),
+    (rf"/v1/jobs/{_ID}/cancel", CancelHandler),
+    (rf"/v1/jobs/{_ID}/signal", SignalHandler),
+    (rf"/v1/jobs/{_ID}/(stdout|stderr)", StreamHandler),
+    (rf"/v1/jobs/{_ID}/output", OutputHandler),
+    (r"/livez", LiveHandler),
+    (r"/readyz", ReadyHandler),
+    (r"/openapi.json", OpenApiHandler),
+    (r".*", NoRoute),
+]
+
+
+def make_app(ledger: Ledger, runner: Runner, settings: Settings, token: str) -> App:
+    """Put the application together."""
+    return App(ROUTES, ledger, runner, settings, token)

@@ -1,0 +1,284 @@
+"""The contract of every ledger: each test runs on each backend, with two processes' views of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.errors import Conflict, Full, KeyReused, NotFound
+from service.jobs import End, Job, Spec, Stdin, Stop, Stream, Usage, now
+from service.ledger import Ledger, Query, Start
+from service.ledger.sqlite import SqliteLedger
+
+pytestmark = pytest.mark.gen_test(timeout=30)
+
+TRUE = Spec(args=["/bin/true"])
+LIMIT = 1000
+SUCCESS = End(
+    state="succeeded", reason="exit", finished_at="2026-01-01T00:00:01.000000Z", exit_code=0,
+    pid=7, started_at="2026-01-01T00:00:00.000000Z",
+)  # fmt: skip
+CANCELLED = End(state="cancelled", reason="cancelled", finished_at=now())
+
+BACKENDS: dict[str, Callable[[Path], Ledger]] = {"sqlite": lambda path: SqliteLedger(path / "l.db")}
+
+
+@pytest.fixture(params=list(BACKENDS))
+def views(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ledger, Ledger]]:
+    """One ledger, as two processes see it."""
+    opened = [BACKENDS[request.param](tmp_path) for _ in range(2)]
+    yield opened[0], opened[1]
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def ledger(views: tuple[Ledger, Ledger]) -> Ledger:
+    return views[0]
+
+
+@pytest.fixture
+def other(views: tuple[Ledger, Ledger]) -> Ledger:
+    return views[1]
+
+
+async def submit(ledger: Ledger, spec: Spec = TRUE, **options: object) -> Job:
+    submission = await ledger.submit([spec], queue_limit=LIMIT, **options)  # type: ignore[arg-type]
+    return submission.jobs[0]
+
+
+async def run_to_end(ledger: Ledger, end: End = SUCCESS, journal: bytes | None = None) -> str:
+    await submit(ledger)
+    (claim,) = await ledger.claim("1", 1)
+    await ledger.end(claim.id, end, journal)
+    return claim.id
+
+
+async def test_submitted_job_is_seen_by_every_process_with_all_that_was_asked(ledger, other):
+    spec = Spec(
+        args=["sh", "-c", "echo ü"], env={"A": "b"}, cwd="/tmp", timeout=2.5,
+        stop=Stop("SIGINT", 1.5), labels={"app": "web"},
+    )  # fmt: skip
+    job = await submit(ledger, spec)
+    assert job.state == "queued" and job.owner is None
+    seen = await other.get(job.id)
+    assert seen == job
+    for name in ("args", "env", "cwd", "timeout", "stop", "labels"):
+        assert getattr(seen, name) == getattr(spec, name)
+
+
+async def test_claims_take_the_oldest_first_and_each_job_once(ledger, other):
+    ids = [job.id for job in (await ledger.submit([TRUE] * 20, queue_limit=LIMIT)).jobs]
+    assert ids == sorted(ids)
+    first = await ledger.claim("1", 3)
+    assert [claim.id for claim in first] == ids[:3]
+    both = await asyncio.gather(ledger.claim("1", 20), other.claim("2", 20))
+    rest = [claim.id for claims in both for claim in claims]
+    assert sorted(rest) == ids[3:]
+    assert await other.claim("2", 1) == []
+
+
+async def test_claim_brings_stdin_and_the_end_removes_it(ledger, other):
+    await submit(ledger, Spec(args=["cat"], stdin=Stdin(text="in")))
+    (claim,) = await other.claim("2", 1)
+    assert claim.spec.stdin == Stdin(text="in")
+    await other.end(claim.id, SUCCESS)
+    assert claim.spec.args == (await ledger.get(claim.id)).args
+
+
+async def test_start_and_end_are_written_down(ledger, other):
+    job = await submit(ledger)
+    await ledger.claim("1", 1)
+    await ledger.start([Start(job.id, 4711, "2026-01-01T00:00:00.000000Z")])
+    running = await other.get(job.id)
+    assert (running.state, running.pid, running.owner) == ("running", 4711, "1")
+    end = End(
+        state="failed", reason="signal", finished_at="2026-01-01T00:00:02.000000Z", duration=2.0,
+        signal="SIGKILL", usage=Usage(0.5, 0.25, 4096), stdout=Stream(10, 4), stderr=Stream(1, 0),
+    )  # fmt: skip
+    await ledger.end(job.id, end, b"journal")
+    ended = await other.get(job.id)
+    for name in ("state", "reason", "finished_at", "duration", "signal", "usage", "stdout"):
+        assert getattr(ended, name) == getattr(end, name)
+    assert (ended.pid, ended.exit_code) == (4711, None)
+    assert await other.journal(job.id) == b"journal"
+
+
+async def test_start_and_end_of_a_short_job_are_one_write(ledger, other):
+    id = await run_to_end(ledger)
+    job = await other.get(id)
+    assert (job.state, job.pid, job.started_at) == ("succeeded", 7, SUCCESS.started_at)
+
+
+@pytest.mark.parametrize("end", [SUCCESS, CANCELLED], ids=["succeeded", "cancelled"])
+async def test_an_ended_job_never_moves_again(ledger, end):
+    id = await run_to_end(ledger)
+    with pytest.raises(ValueError, match="cannot go from succeeded"):
+        await ledger.end(id, end)
+    with pytest.raises(ValueError, match="cannot go from succeeded"):
+        await ledger.start([Start(id, 1, now())])
+
+
+async def test_a_job_that_was_not_claimed_cannot_start(ledger):
+    job = await submit(ledger)
+    with pytest.raises(ValueError, match="not claimed"):
+        await ledger.start([Start(job.id, 1, now())])
+    assert (await ledger.get(job.id)).state == "queued"
+
+
+async def test_cancel_of_a_waiting_job_ends_it_and_it_is_never_claimed(ledger, other):
+    job = await submit(ledger)
+    cancelled, has_changed = await other.request_cancel(job.id)
+    assert has_changed and cancelled.state == "cancelled" and cancelled.cancel_requested
+    assert await ledger.claim("1", 1) == []
+    assert (await other.request_cancel(job.id))[1] is False
+
+
+async def test_cancel_of_a_claimed_job_is_a_wish(ledger, other):
+    job = await submit(ledger)
+    await ledger.claim("1", 1)
+    wished, has_changed = await other.request_cancel(job.id)
+    assert has_changed and wished.state == "queued" and wished.cancel_requested
+    await ledger.end(job.id, CANCELLED)
+    assert (await other.get(job.id)).state == "cancelled"
+
+
+async def test_a_full_queue_refuses_a_batch_whole(ledger):
+    await ledger.submit([TRUE] * 3, queue_limit=4)
+    with pytest.raises(Full):
+        await ledger.submit([TRUE] * 2, queue_limit=4)
+    assert (await ledger.tally())["queued"] == 3
+    await ledger.submit([TRUE], queue_limit=4)
+
+
+async def test_one_refusal_does_not_touch_the_others_of_its_group(ledger):
+    results = await asyncio.gather(
+        *(ledger.submit([TRUE], queue_limit=2) for _ in range(4)),
+        ledger.get("unknown"),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results[2:]] == [Full, Full, NotFound]
+    assert (await ledger.tally())["queued"] == 2
+
+
+async def test_a_repeated_key_gives_the_same_jobs_and_another_body_is_refused(ledger, other):
+    first = await ledger.submit([TRUE, TRUE], queue_limit=LIMIT, key="k", fingerprint=b"1")
+    again = await other.submit([TRUE, TRUE], queue_limit=LIMIT, key="k", fingerprint=b"1")
+    assert again.is_repeated and not first.is_repeated
+    assert [job.id for job in again.jobs] == [job.id for job in first.jobs]
+    with pytest.raises(KeyReused):
+        await other.submit([TRUE], queue_limit=LIMIT, key="k", fingerprint=b"2")
+    assert (await other.tally())["queued"] == 2
+
+
+async def test_the_same_key_at_the_same_instant_is_accepted_once(ledger, other):
+    calls = [
+        view.submit([TRUE], queue_limit=LIMIT, key="k", fingerprint=b"1")
+        for view in (ledger, other) * 8
+    ]
+    submissions = await asyncio.gather(*calls)
+    assert len({submission.jobs[0].id for submission in submissions}) == 1
+    assert sum(not submission.is_repeated for submission in submissions) == 1
+
+
+async def test_forget_removes_an_ended_job_only(ledger, other):
+    job = await submit(ledger, Spec(args=["true"], labels={"a": "b"}))
+    with pytest.raises(Conflict):
+        await other.forget(job.id)
+    await ledger.claim("1", 1)
+    with pytest.raises(Conflict):
+        await other.forget(job.id)
+    await ledger.end(job.id, SUCCESS)
+    await other.forget(job.id)
+    with pytest.raises(NotFound):
+        await ledger.get(job.id)
+    assert (await ledger.page(Query(labels=(("a", "b"),)))).jobs == []
+    assert set((await ledger.tally()).values()) == {0}
+
+
+async def test_unknown_ids_are_not_found(ledger):
+    for call in (ledger.get("x"), ledger.forget("x"), ledger.request_cancel("x")):
+        with pytest.raises(NotFound):
+            await call
+    with pytest.raises(NotFound):
+        await ledger.end("x", SUCCESS)
+
+
+async def test_pages_are_newest_first_and_cover_every_job_once(ledger):
+    ids = [job.id for job in (await ledger.submit([TRUE] * 25, queue_limit=LIMIT)).jobs]
+    seen, before = [], None
+    while True:
+        page = await ledger.page(Query(limit=10, before=before))
+        seen += [job.id for job in page.jobs]
+        if page.next is None:
+            break
+        before = page.next
+    assert seen == ids[::-1]
+
+
+async def test_lists_filter_by_any_state_and_all_labels(ledger):
+    red = Spec(args=["true"], labels={"colour": "red", "size": "s"})
+    blue = Spec(args=["true"], labels={"colour": "blue", "size": "s"})
+    first, second, third, fourth = (
+        await ledger.submit([red, blue, red, TRUE], queue_limit=LIMIT)
+    ).jobs
+    await ledger.claim("1", 1)
+    await ledger.end(first.id, SUCCESS)
+    await ledger.request_cancel(second.id)
+
+    async def found(**query: object) -> list[str]:
+        page = await ledger.page(Query(**query))  # type: ignore[arg-type]
+        return [job.id for job in page.jobs]
+
+    assert await found(states=("queued",)) == [fourth.id, third.id]
+    assert await found(states=("succeeded", "cancelled")) == [second.id, first.id]
+    assert await found(labels=(("size", "s"),)) == [third.id, second.id, first.id]
+    assert await found(labels=(("size", "s"), ("colour", "red"))) == [third.id, first.id]
+    assert await found(labels=(("colour", "red"),), states=("queued", "lost")) == [third.id]
+    assert await found(labels=(("colour", "green"),)) == []
+    assert await found(labels=(("size", "s"),), limit=1, before=third.id) == [second.id]
+
+
+async def test_progress_tells_claimed_from_ended(ledger, other):
+    jobs = (await ledger.submit([TRUE] * 3, queue_limit=LIMIT)).jobs
+    ended, claimed, waiting = (job.id for job in jobs)
+    await other.claim("2", 2)
+    await other.end(ended, SUCCESS)
+    progress = await ledger.progress([ended, claimed, waiting, "unknown"])
+    assert progress == {ended: "ended", claimed: "claimed", "unknown": "ended"}
+
+
+async def test_a_dead_owners_jobs_are_found_and_may_be_lost_from_either_state(ledger, other):
+    first, second, _ = (await ledger.submit([TRUE] * 3, queue_limit=LIMIT)).jobs
+    await ledger.claim("1", 2)
+    await ledger.start([Start(first.id, 1, now())])
+    assert await other.owners() == ["1"]
+    assert {job.id for job in await other.unfinished("1")} == {first.id, second.id}
+    for job in (first, second):
+        await other.end(job.id, End(state="lost", reason="crash", finished_at=now()))
+    assert await other.owners() == []
+    assert (await other.tally())["lost"] == 2
+
+
+async def test_what_was_accepted_is_there_after_reopening(tmp_path):
+    for open_ledger in BACKENDS.values():
+        ledger = open_ledger(tmp_path)
+        job = await submit(ledger)
+        ledger.close()
+        ledger = open_ledger(tmp_path)
+        assert await ledger.get(job.id) == job
+        await ledger.probe()
+        ledger.close()
+
+
+async def test_a_cancelled_await_leaves_the_ledger_usable(ledger):
+    task = asyncio.ensure_future(submit(ledger))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    job = await submit(ledger)
+    assert (await ledger.get(job.id)).id == job.id
