@@ -1,0 +1,30 @@
+"""A job's output in the order it was read.
+
+    record    what is noted of one chunk, and how it is written down
+    layout    where things lie in a journal's file
+    text      where a chunk may be cut without cutting a character
+    memory    a journal in memory, and as one blob in the ledger
+    file      a journal in its file
+    view      what a reader sees: which bytes are kept, and the items
+    reader    reading a journal that has ended, wherever it is
+    journal   writing one, and following it while it is written
+
+Of each stream the first half of `output_bytes` and the last half are kept; what lies between is
+dropped and counted, to the byte. Up to two times `max(4,096, output_bytes / 64)` chunks are kept
+of a stream: only a job that writes very many chunks of less than 32 bytes is cut by that first.
+
+`seq` rises by one with each chunk. Chunks that were dropped one after another are one item with
+`dropped`, under the last one's number. Where only the front of a chunk was dropped, that front is
+counted in the item before, so an item's number never comes twice and a resume after any number
+gives exactly the items after it. Offsets are absolute: a client that compares them knows of every
+byte whether it was told.
+
+Reading and writing are calls into the page cache of at most some hundred KiB, on the thread of
+the caller; nothing here waits for a disk (no fsync).
+"""
+
+from service.journal.item import Item
+from service.journal.journal import Journal
+from service.journal.reader import Reader, remove, sizes
+
+__all__ = ["Item", "Journal", "Reader", "remove", "sizes"]

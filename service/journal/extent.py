@@ -1,0 +1,52 @@
+"""Which bytes of a stream are kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from service.journal.layout import Layout
+from service.journal.record import Record
+
+
+class Source(Protocol):
+    """Where a journal's records and bytes come from; streams are 0 and 1."""
+
+    layout: Layout
+    lost: list[Record | None]
+    """For each stream, the bytes after the last record that could not be written."""
+
+    def count(self, stream: int) -> int:
+        """How many records the stream has had."""
+
+    def record(self, stream: int, number: int) -> Record:
+        """Return one of the first `slots` or of the last `oldest` of them."""
+
+    def data(self, stream: int, offset: int, size: int) -> bytes:
+        """Return bytes that are kept."""
+
+
+class Extent(NamedTuple):
+    """The bytes in [0, head) and [start, total) are kept; `head` is `start` when all are."""
+
+    head: int
+    start: int
+    total: int
+
+    @property
+    def kept(self) -> int:
+        """How many bytes are kept."""
+        return self.head + self.total - self.start
+
+
+def extent(source: Source, stream: int) -> Extent:
+    """Return what is kept of a stream."""
+    layout, count = source.layout, source.count(stream)
+    if not count:
+        return Extent(0, 0, 0)
+    total = source.record(stream, count - 1).end
+    head, start = (layout.head, total - layout.tail) if total > layout.output_bytes else (total, 0)
+    if count > layout.slots + layout.oldest:
+        # records are gone too: the oldest one of the last ones stands for them as dropped
+        head = min(head, source.record(stream, layout.slots - 1).end)
+        start = max(start, source.record(stream, count - layout.oldest).end)
+    return Extent(head, max(head, start), total)

@@ -1,0 +1,136 @@
+"""Reading a journal that has ended, wherever it is; and forgetting one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+from service.journal import file
+from service.journal.extent import Source
+from service.journal.item import Item
+from service.journal.layout import Layout
+from service.journal.memory import Memory
+from service.journal.record import STREAMS
+from service.journal.view import View
+
+ITEMS_BYTES = 64 * 1024
+
+Sources = Callable[[], AbstractContextManager[Source]]
+
+
+class Reader:
+    """Reads one journal; it holds no descriptor between two calls and need not be closed.
+
+    Every method raises OSError when the file cannot be read, and ValueError for another stream
+    than `stdout` and `stderr`. A journal that was forgotten meanwhile is empty.
+    """
+
+    __slots__ = ("_sources",)
+
+    is_finished = True
+    _is_live = False
+
+    def __init__(self, sources: Sources) -> None:
+        """Take what opens the source; `open` and `from_inline` are the ways to make one."""
+        self._sources = sources
+
+    @staticmethod
+    def open(directory: Path, job_id: str) -> Reader:
+        """Read the file of a job that has ended or was lost; empty when there is none."""
+        return Reader(lambda: opened(directory, job_id))
+
+    @staticmethod
+    def from_inline(blob: bytes) -> Reader:
+        """Read what `Journal.finish` returned; ValueError when it is something else."""
+        memory = Memory.decode(blob)
+        return Reader(lambda: nullcontext(memory))
+
+    @property
+    def seq(self) -> int:
+        """The number of the last item, 0 when there is none."""
+        with self._sources() as source:
+            numbers = [lost.seq for lost in source.lost if lost]
+            numbers += [
+                source.record(stream, count - 1).seq
+                for stream in (0, 1)
+                if (count := source.count(stream))
+            ]
+        return max(numbers, default=0)
+
+    def bytes(self, stream: str) -> int:
+        """How many bytes were read from the job."""
+        with self._sources() as source:
+            return View(source).bytes(STREAMS.index(stream))
+
+    def kept(self, stream: str) -> int:
+        """How many of them are kept."""
+        with self._sources() as source:
+            return View(source).kept(STREAMS.index(stream))
+
+    def dropped(self, stream: str) -> int:
+        """How many of them are not."""
+        with self._sources() as source:
+            return View(source).dropped(STREAMS.index(stream))
+
+    def read(self, stream: str, start: int, size: int) -> Content:
+        """Return up to `size` kept bytes from place `start` among the kept bytes: less, or b"",
+        only at their end.
+        """
+        with self._sources() as source:
+            return View(source).read(STREAMS.index(stream), start, size)
+
+    def read_from(self, stream: str, offset: int, size: int) -> tuple[int, Content]:
+        """Return up to `size` kept bytes from `offset` in all that was read, and where they begin:
+        further on when bytes there were dropped. b"" means that there are no more by now.
+        """
+        with self._sources() as source:
+            return View(source).read_from(STREAMS.index(stream), offset, size)
+
+    def items(self, after: int = 0, max_bytes: int = ITEMS_BYTES) -> list[Item]:
+        """Return the items after number `after`, in order, until they hold `max_bytes` or so.
+
+        An empty list means that there are no more by now.
+        """
+        with self._sources() as source:
+            return View(source, is_live=self._is_live).items(after, max_bytes)
+
+    async def wait_changed(self, after: int) -> None:
+        """Return at once: nothing will be added."""
+
+
+Content = bytes  # inside Reader, `bytes` is a method
+
+
+@contextmanager
+def opened(directory: Path, job_id: str) -> Iterator[Source]:
+    """Open a job's file for one look at it; an empty journal when there is none."""
+    try:
+        source = file.File.open(file.path(directory, job_id))
+    except FileNotFoundError:  # it printed nothing, or it was forgotten
+        yield Memory(Layout(0))
+        return
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def remove(directory: Path, job_id: str) -> None:
+    """Forget a job's file, if it has one."""
+    file.path(directory, job_id).unlink(missing_ok=True)
+
+
+def sizes(directory: Path) -> Iterator[tuple[str, int]]:
+    """Yield id and bytes on the disk of every journal that has a file.
+
+    It looks at every file: with many of them this is for a thread.
+    """
+    for group in os.scandir(directory):
+        if not group.is_dir(follow_symlinks=False):
+            continue
+        for entry in os.scandir(group.path):
+            job_id, dot, kind = entry.name.partition(".")
+            if dot and kind == "journal":
+                yield job_id, entry.stat(follow_symlinks=False).st_blocks * 512

@@ -1,0 +1,166 @@
+"""What a reader sees of a journal: which bytes are kept, and the items."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from service.journal.extent import Source, extent
+from service.journal.item import Item
+from service.journal.record import STREAMS, Record
+
+ITEMS_MAX = 1000
+
+Content = bytes  # inside View, `bytes` is a method
+
+
+class View:
+    """One look at a source.
+
+    `is_live` shows the chunk in which the tail begins whole, for a follower that is just reading
+    it: then every gap that it is told of ends where a chunk ends.
+    """
+
+    def __init__(self, source: Source, *, is_live: bool = False) -> None:
+        """Take the source, which does not change meanwhile."""
+        self._source = source
+        self._is_live = is_live
+
+    def bytes(self, stream: int) -> int:
+        """How many bytes were read from the job."""
+        return extent(self._source, stream).total + self._lost(stream)
+
+    def kept(self, stream: int) -> int:
+        """How many of them are kept."""
+        return extent(self._source, stream).kept
+
+    def dropped(self, stream: int) -> int:
+        """How many of them are not."""
+        found = extent(self._source, stream)
+        return found.start - found.head + self._lost(stream)
+
+    def read(self, stream: int, start: int, size: int) -> Content:
+        """Return kept bytes by their place among the kept bytes."""
+        found = extent(self._source, stream)
+        end = min(start + size, found.kept)
+        front = self._data(stream, start, min(end, found.head))
+        gap = found.start - found.head
+        return front + self._data(stream, max(start, found.head) + gap, end + gap)
+
+    def read_from(self, stream: int, offset: int, size: int) -> tuple[int, Content]:
+        """Return kept bytes by their offset, and the offset at which they begin."""
+        found = extent(self._source, stream)
+        if offset < found.head:
+            return offset, self._data(stream, offset, min(offset + size, found.head))
+        offset = max(offset, found.start)
+        return offset, self._data(stream, offset, min(offset + size, found.total))
+
+    def items(self, after: int, max_bytes: int) -> list[Item]:
+        """Return items from the first after `after`, in order, at least one if there is any."""
+        items: list[Item] = []
+        cursors = [_Cursor(self._source, stream, after, self._is_live) for stream in (0, 1)]
+        room = max_bytes
+        while room > 0 and len(items) < ITEMS_MAX:
+            first, other = sorted(cursors, key=_Cursor.seq)
+            if (record := first.record) is None:
+                return items + self._lost_items(after)
+            if first.is_gone(record):
+                items.append(first.take_dropped(other.seq()))
+            else:
+                items += first.take(record, room)
+                room -= len(items[-1].data)
+        return items
+
+    def _lost(self, stream: int) -> int:
+        lost = self._source.lost[stream]
+        return lost.length if lost else 0
+
+    def _lost_items(self, after: int) -> list[Item]:
+        found = [
+            Item(lost.seq, lost.at, STREAMS[stream], lost.offset, dropped=lost.length)
+            for stream, lost in enumerate(self._source.lost)
+            if lost and lost.seq > after
+        ]
+        return sorted(found, key=lambda item: item.seq)
+
+    def _data(self, stream: int, start: int, end: int) -> Content:
+        return self._source.data(stream, start, end - start) if start < end else b""
+
+
+class _Cursor:
+    """Walks over a stream's records from the first after a number."""
+
+    def __init__(self, source: Source, stream: int, after: int, is_live: bool) -> None:
+        self._source = source
+        self._stream = stream
+        self._is_live = is_live
+        self._extent = extent(source, stream)
+        layout, count = source.layout, source.count(stream)
+        self._size = min(count, layout.slots + layout.oldest)
+        self._skipped = count - self._size  # records that are gone
+        self._index = bisect_right(range(self._size), after, key=lambda i: self._at(i).seq)
+        self.record = self._at(self._index) if self._index < self._size else None
+        self._passed = self.record.offset if self.record else 0
+        if self._skipped and self._index == layout.slots:
+            last = self._at(self._index - 1)
+            if last.seq == after:
+                self._passed = last.end
+        self._ahead, self._ahead_at = b"", 0
+
+    def seq(self) -> float:
+        """The number of the next record."""
+        return self.record.seq if self.record else float("inf")
+
+    def is_gone(self, record: Record) -> bool:
+        """Whether nothing of a record is kept."""
+        return self._extent.head <= record.offset and record.end <= self._extent.start
+
+    def take_dropped(self, before: float) -> Item:
+        """Return one item for this record and those that follow before number `before`."""
+        index = bisect_left(
+            range(self._index, self._size),
+            True,
+            key=lambda i: (record := self._at(i)).seq >= before or not self.is_gone(record),
+        )
+        last = self._at(self._index + index - 1)
+        offset, end = self._passed, last.end
+        self._go(self._index + index)
+        if self.record and self._begin(self.record) > end and not self.is_gone(self.record):
+            end = self._begin(self.record)
+        self._passed = end
+        return Item(last.seq, last.at, STREAMS[self._stream], offset, dropped=end - offset)
+
+    def take(self, record: Record, room: int) -> list[Item]:
+        """Return the item for this record, behind one for its front where that is all that went."""
+        items = []
+        begin, name = self._begin(record), STREAMS[self._stream]
+        if begin > record.offset == self._extent.head:  # no record before it could say so
+            gap = begin - record.offset
+            items.append(Item(record.seq - 1, record.at, name, record.offset, dropped=gap))
+        data = self._data(begin, record.end, room)
+        items.append(Item(record.seq, record.at, name, begin, data))
+        self._passed = record.end
+        self._go(self._index + 1)
+        return items
+
+    def _at(self, index: int) -> Record:
+        slots = self._source.layout.slots
+        return self._source.record(self._stream, index + (index >= slots and self._skipped))
+
+    def _go(self, index: int) -> None:
+        self._index = index
+        self.record = self._at(index) if index < self._size else None
+
+    def _begin(self, record: Record) -> int:
+        if self._is_live or record.offset < self._extent.head:
+            return record.offset
+        return max(record.offset, self._extent.start)
+
+    def _data(self, begin: int, end: int, room: int) -> bytes:
+        """Return bytes, out of a larger read where the records are short."""
+        start = begin - self._ahead_at
+        if start < 0 or end - self._ahead_at > len(self._ahead):
+            limit = self._extent.total if begin >= self._extent.head else self._extent.head
+            size = min(max(room, end - begin), limit - begin)
+            self._ahead, self._ahead_at = self._source.data(self._stream, begin, size), begin
+            start = 0
+        return self._ahead[start : start + end - begin]
