@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from service.cli.client import Client, decode, job_path
+from service.cli.client import CONNECT_S, Client, decode, job_path
 from service.cli.errors import Failure, Refused, Unreachable
 from service.jobs import Job
 
 PATIENCE_S = 60.0
+RETRY_S = 0.2
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -41,26 +42,30 @@ def items(client: Client, job_id: str, *, follow: bool) -> Iterator[Item]:
     when that fails for a minute.
     """
     after: int | None = None
-    broken_since: float | None = None
+    well_until = time.monotonic()
     while True:
+        began = time.monotonic()
         try:
             for line in lines(client, job_id, follow=follow, after=after):
                 item = decode(line, Item)
-                broken_since = None
+                well_until = time.monotonic()
                 after = after if item.seq is None else item.seq
                 yield msgspec.structs.replace(item, raw=line)
                 if item.job is not None:
                     return
             if not follow:
                 return
+            broken: Failure = Unreachable("the output ended before the job did")
         except (Unreachable, Refused) as exc:
             if isinstance(exc, Refused) and not exc.may_pass:
                 raise
-            broken_since = broken_since or time.monotonic()
-            if time.monotonic() - broken_since > PATIENCE_S:
-                raise Failure(f"{exc.message}; the job is {job_id}") from exc
-            # the process that served it is going, or nginx is: the next try may find another
-            time.sleep(0.2)
+            broken = exc
+        if time.monotonic() - began > CONNECT_S + 1:
+            well_until = time.monotonic()  # it was connected, to a job that was silent
+        if time.monotonic() - well_until > PATIENCE_S:
+            raise Failure(f"{broken.message}; the job is {job_id}") from broken
+        # the process that served it is going, or nginx is: the next try may find another
+        time.sleep(RETRY_S)
 
 
 def lines(client: Client, job_id: str, *, follow: bool, after: int | None) -> Iterator[bytes]:

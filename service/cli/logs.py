@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from service.cli.client import job_path
 from service.cli.commands import Given
 from service.cli.follow import items
 from service.cli.ids import resolve
@@ -19,7 +20,9 @@ from service.cli.output import write, write_item
 def logs(given: Given, job_id: str, follow: bool, stream: str | None, as_json: bool) -> None:
     """Print a job's output byte for byte, each of its streams on the same one here."""
     client = given.client()
-    for item in items(client, resolve(client, job_id), follow=follow):
+    job_id = resolve(client, job_id)
+    client.get(job_path(job_id))  # there is such a job: only then a broken stream is worth patience
+    for item in items(client, job_id, follow=follow):
         if stream and item.stream not in (stream, ""):
             continue
         if as_json:

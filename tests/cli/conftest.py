@@ -162,6 +162,19 @@ def free_port() -> int:
         return port
 
 
+def free_ports(count: int) -> int:
+    """Return the first of some ports in a row that nobody listens on."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue  # one of them is taken, or beyond the last there is
+        return first
+
+
 def error(done: subprocess.CompletedProcess[bytes]) -> str:
     """Return what a command said on standard error."""
     return done.stderr.decode()

@@ -1,0 +1,70 @@
+"""`up`, `status`, `reload` and `down`, with real nginx and supervisord."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Squall, error, free_port, free_ports
+
+
+def test_status_and_down_of_what_is_not_up(squall: Squall, tmp_path: Path) -> None:
+    status = squall("status", SQUALL_STATE_DIR=str(tmp_path))
+    assert (status.returncode, status.stdout) == (1, b"")
+    assert "squall up" in error(status)
+    found = json.loads(squall("status", "--json", SQUALL_STATE_DIR=str(tmp_path)).stdout)
+    assert (found["ready"], found["processes"]) == (False, [])
+    down = squall("down", SQUALL_STATE_DIR=str(tmp_path))
+    assert (down.returncode, down.stdout) == (0, b"squall was not up\n")
+
+
+def test_up_refuses_wrong_settings_in_clear_lines(squall: Squall, tmp_path: Path) -> None:
+    done = squall("up", "--host", "0.0.0.0", "--port", "70000", SQUALL_STATE_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert "front.host" in error(done) and "(--host)" in error(done)
+    assert "front.port" in error(done) and "(--port)" in error(done)
+    assert not list(tmp_path.iterdir())
+
+
+def test_up_names_the_port_that_is_taken(squall: Squall, tmp_path: Path) -> None:
+    taken = squall.url.rpartition(":")[2]
+    done = squall("up", "--port", taken, SQUALL_STATE_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert f"port {taken} is taken" in error(done)
+
+
+def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
+    port, first = free_port(), free_ports(2)
+    fleet = Squall("", tmp_path_factory.mktemp("f"))
+    flags = ["--port", str(port), "--first-port", str(first), "--count", "2"]
+    try:
+        up = fleet("up", *flags, SQUALL_JOBS_DRAIN="20")
+        assert up.returncode == 0, error(up)
+        assert f"squall is up at http://127.0.0.1:{port}\n" in up.stdout.decode()
+        assert b"squall down" in up.stdout
+        again = fleet("up", *flags)
+        assert (again.returncode, again.stdout.splitlines()[0]) == (
+            0, f"squall is up already at http://127.0.0.1:{port}".encode()
+        )  # fmt: skip
+
+        status = json.loads(fleet("status", "--json").stdout)
+        assert status["ready"] and status["url"] == f"http://127.0.0.1:{port}"
+        assert [p["name"] for p in status["processes"]] == [str(first), str(first + 1), "nginx"]
+        assert "running" in fleet.on_terminal("status")
+
+        # the flags of `up` need not be repeated, and a reload is not noticed
+        count = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done; exit 3"
+        with fleet.start("run", "sh", "-c", count) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == b"1\n"
+            reload = fleet("reload")
+            assert reload.returncode == 0, error(reload)
+            assert reload.stdout.count(b"ready") >= 3
+            assert run.stdout.read().split() == b"2 3 4 5 6 7 8".split()
+        assert run.returncode == 3
+    finally:
+        down = fleet("down")
+    assert down.stdout.decode().splitlines()[-1] == "squall is down"
+    assert fleet("ps").returncode == 1
