@@ -66,7 +66,7 @@ class View:
             if first.is_gone(record):
                 items.append(first.take_dropped(other.seq()))
             else:
-                items += first.take(record, room)
+                items.append(first.take(record, room))
                 room -= len(items[-1].data)
         return items
 
@@ -99,11 +99,7 @@ class _Cursor:
         self._skipped = count - self._size  # records that are gone
         self._index = bisect_right(range(self._size), after, key=lambda i: self._at(i).seq)
         self.record = self._at(self._index) if self._index < self._size else None
-        self._passed = self.record.offset if self.record else 0
-        if self._skipped and self._index == layout.slots:
-            last = self._at(self._index - 1)
-            if last.seq == after:
-                self._passed = last.end
+        self._next = self._first(after)  # the offset at which the next item begins
         self._ahead, self._ahead_at = b"", 0
 
     def seq(self) -> float:
@@ -111,36 +107,53 @@ class _Cursor:
         return self.record.seq if self.record else float("inf")
 
     def is_gone(self, record: Record) -> bool:
-        """Whether nothing of a record is kept."""
-        return self._extent.head <= record.offset and record.end <= self._extent.start
+        """Whether nothing of a record is kept; of the first beyond the head, not all of it."""
+        head, start, _ = self._extent
+        return head <= record.offset and (record.end <= start or self._is_cut_first(record))
 
     def take_dropped(self, before: float) -> Item:
         """Return one item for this record and those that follow before number `before`."""
-        index = bisect_left(
+        count = bisect_left(
             range(self._index, self._size),
             True,
             key=lambda i: (record := self._at(i)).seq >= before or not self.is_gone(record),
         )
-        last = self._at(self._index + index - 1)
-        offset, end = self._passed, last.end
-        self._go(self._index + index)
-        if self.record and self._begin(self.record) > end and not self.is_gone(self.record):
-            end = self._begin(self.record)
-        self._passed = end
+        last = self._at(self._index + count - 1)
+        offset, end = self._next, last.end
+        self._go(self._index + count)
+        if self._is_cut_first(last) or (self.record and self._is_cut(self.record)):
+            end = self._extent.start
+        self._next = end
         return Item(last.seq, last.at, STREAMS[self._stream], offset, dropped=end - offset)
 
-    def take(self, record: Record, room: int) -> list[Item]:
-        """Return the item for this record, behind one for its front where that is all that went."""
-        items = []
-        begin, name = self._begin(record), STREAMS[self._stream]
-        if begin > record.offset == self._extent.head:  # no record before it could say so
-            gap = begin - record.offset
-            items.append(Item(record.seq - 1, record.at, name, record.offset, dropped=gap))
-        data = self._data(begin, record.end, room)
-        items.append(Item(record.seq, record.at, name, begin, data))
-        self._passed = record.end
+    def take(self, record: Record, room: int) -> Item:
+        """Return the item for this record."""
+        data = self._data(self._next, record.end, room)
+        item = Item(record.seq, record.at, STREAMS[self._stream], self._next, data)
+        self._next = record.end
         self._go(self._index + 1)
-        return items
+        return item
+
+    def _first(self, after: int) -> int:
+        previous = self._at(self._index - 1) if self._index else None
+        if previous and self._is_cut_first(previous):
+            return self._extent.start
+        if previous and previous.seq == after:
+            # nothing lies between, or it is dropped and its records are gone
+            offset = previous.end
+        else:
+            offset = self.record.offset if self.record else 0
+        return self._extent.start if self.record and self._is_cut(self.record) else offset
+
+    def _is_cut(self, record: Record) -> bool:
+        """Whether the tail begins inside a record, and this shows."""
+        return not self._is_live and record.offset < self._extent.start < record.end
+
+    def _is_cut_first(self, record: Record) -> bool:
+        """Whether it is the first beyond the head, cut. It counts as dropped, so that its number
+        can stand for the gap; the few bytes of a character left of it go with the next one.
+        """
+        return record.offset == self._extent.head and self._is_cut(record)
 
     def _at(self, index: int) -> Record:
         slots = self._source.layout.slots
@@ -150,17 +163,10 @@ class _Cursor:
         self._index = index
         self.record = self._at(index) if index < self._size else None
 
-    def _begin(self, record: Record) -> int:
-        if self._is_live or record.offset < self._extent.head:
-            return record.offset
-        return max(record.offset, self._extent.start)
-
     def _data(self, begin: int, end: int, room: int) -> bytes:
         """Return bytes, out of a larger read where the records are short."""
-        start = begin - self._ahead_at
-        if start < 0 or end - self._ahead_at > len(self._ahead):
+        if begin < self._ahead_at or end - self._ahead_at > len(self._ahead):
             limit = self._extent.total if begin >= self._extent.head else self._extent.head
             size = min(max(room, end - begin), limit - begin)
             self._ahead, self._ahead_at = self._source.data(self._stream, begin, size), begin
-            start = 0
-        return self._ahead[start : start + end - begin]
+        return self._ahead[begin - self._ahead_at : end - self._ahead_at]
