@@ -1,0 +1,41 @@
+"""Runs operating-system commands on the event loop of Tornado or asyncio.
+
+    from executor import Subprocess, run
+
+    result = await run(["git", "status"], cwd="/src", timeout=10, encoding="utf-8")
+
+The map of the package, from the outside in:
+
+    subprocess.py   Subprocess and run: what a caller sees
+    child.py        one run from its start to its end: the machine behind them
+    streams.py      chunks() and lines(): reading while the child runs
+    options.py      what was asked, checked         limits.py   limits of the operating system
+    stdio.py        the three streams, opened       spawn.py    the start itself
+    pipes.py        our ends of the pipes           capture.py  what is kept of a stream
+    exits.py        how we learn of the end         cgroup.py   a cgroup a run, where there is one
+    watch.py        readiness, one epoll a loop     result.py   how it ended, plain facts
+    errors.py
+
+Made for Linux 5.3 and later (pidfd_open(2)). Without pidfds the end of a child is polled for, every
+50 ms at most; without epoll the loop's own readiness is used.
+"""
+
+from executor.errors import CommandFailed, ExecutorError, OutputLost
+from executor.limits import Limits
+from executor.result import Result, Usage
+from executor.stdio import DEVNULL, PIPE, STDOUT
+from executor.subprocess import Subprocess, run
+
+__all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "CommandFailed",
+    "ExecutorError",
+    "Limits",
+    "OutputLost",
+    "Result",
+    "Subprocess",
+    "Usage",
+    "run",
+]

@@ -1,0 +1,64 @@
+"""One cgroup (version 2) a run: whatever the command starts is in it, and dies with it.
+
+A process can leave its group and session (setsid(2), a double fork), but not its cgroup. Needs a
+directory below /sys/fs/cgroup that this process may write, and ``cgroup.kill`` (Linux 5.14).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+log = logging.getLogger("executor")
+
+RETRY_S = 0.005
+RETRIES = 400
+
+_numbers = itertools.count(1)
+
+
+class Cgroup:
+    """A directory of its own below ``parent``; ``OSError`` where it can't be made."""
+
+    __slots__ = ("_path", "_tries")
+
+    def __init__(self, parent: str) -> None:
+        self._path = Path(parent, f"executor-{os.getpid()}-{next(_numbers)}")
+        self._path.mkdir()
+        self._tries = 0
+
+    @property
+    def procs(self) -> str:
+        return str(self._path / "cgroup.procs")
+
+    def kill(self) -> None:
+        """SIGKILL to all that is in it, also to what is being forked at this moment."""
+        try:
+            (self._path / "cgroup.kill").write_text("1")
+        except OSError as error:
+            log.warning("the cgroup %s could not be killed: %s", self._path, error)
+
+    def remove(self) -> bool:
+        """Whether it is gone: it can't be before the last process in it is."""
+        try:
+            self._path.rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:  # EBUSY
+            return False
+        return True
+
+    def remove_soon(self, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
+        """Call ``then`` when it is gone, or given up after two seconds."""
+        if self.remove():
+            then()
+        elif self._tries >= RETRIES:
+            log.warning("the cgroup %s could not be removed", self._path)
+            then()
+        else:
+            self._tries += 1
+            loop.call_later(RETRY_S, self.remove_soon, loop, then)

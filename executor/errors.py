@@ -1,0 +1,36 @@
+"""What can go wrong beyond the errors of the operating system.
+
+    ExecutorError
+    ├── CommandFailed     run(check=True): the command did not end with exit code 0 in its time
+    └── OutputLost        chunks() or lines() asked for a stream whose beginning is dropped already
+
+A command that cannot be started is an ``OSError`` with ``errno`` and ``filename``, as everywhere in
+Python; a wrong option is a ``TypeError`` or ``ValueError``; a wrong order of calls a
+``RuntimeError``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from executor.result import Result
+
+
+class ExecutorError(Exception):
+    """Root of the errors of this package."""
+
+
+class CommandFailed(ExecutorError):
+    """The command ended with a status other than 0, or by its timeout; ``result`` has it all."""
+
+    def __init__(self, result: Result[Any]) -> None:
+        self.result = result
+        super().__init__(result)
+
+    def __str__(self) -> str:
+        return f"{self.result.args!r} {self.result.ending}"
+
+
+class OutputLost(ExecutorError):
+    """The stream was asked for after some of it had been dropped for ``max_output``."""

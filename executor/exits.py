@@ -1,0 +1,162 @@
+"""How we learn that a child has ended (pidfd) and how (wait4), and whether its id is still its."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import select
+import signal
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from executor.result import Usage
+from executor.watch import READ, Watch
+
+FIRST_RETRY_S = 0.001
+LAST_RETRY_S = 0.05
+
+# linux/pidfd.h, kernel 6.15: how a process ended, also after somebody has reaped it
+_PIDFD_GET_INFO = 0xC040FF0B
+_PIDFD_INFO_EXIT = 1 << 3
+_INFO = struct.Struct("=QQ11Ii")
+
+
+class Ending(NamedTuple):
+    """``status`` as in ``Result``; no ``usage`` when somebody else has reaped the child."""
+
+    status: int | None
+    core_dumped: bool
+    usage: Usage | None
+
+
+class Exit:
+    """Calls ``seen``, on the loop, when the child has ended; reaps it when told to.
+
+    Until ``reap()`` has answered, the child is kept as a zombie, so that its process id and its
+    process group's id can belong to nobody else.
+    """
+
+    __slots__ = ("_delay", "_loop", "_seen", "_timer", "_watch", "pid", "pidfd")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, watch: Watch, pid: int, seen: Callable[[], None]
+    ) -> None:
+        self.pid = pid
+        self.pidfd = -1
+        self._loop = loop
+        self._watch = watch
+        self._seen = seen
+        self._delay = FIRST_RETRY_S
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """``OSError`` when there is no descriptor left for it."""
+        try:
+            self.pidfd = os.pidfd_open(self.pid)
+        except (AttributeError, OSError) as error:
+            # no such call (before Linux 5.3, or forbidden): ask again and again.
+            # ESRCH: SIGCHLD is ignored, the kernel has reaped the child already
+            if isinstance(error, OSError) and error.errno not in _NO_PIDFD:
+                raise
+            self.again()
+            return
+        self._watch.add(self.pidfd, READ, self._seen)
+
+    def ignore(self) -> None:
+        """The exit is known: the pidfd stays readable, and the loop would spin."""
+        if self.pidfd != -1:
+            self._watch.remove(self.pidfd)
+
+    def again(self) -> None:
+        """Ask later: no pidfd, or it is readable and wait gives nothing (a traced child)."""
+        self.ignore()
+        self._timer = self._loop.call_later(self._delay, self._seen)
+        self._delay = min(2 * self._delay, LAST_RETRY_S)
+
+    def has_come(self) -> bool:
+        """Whether the child has ended; leaves it as a zombie."""
+        try:
+            return os.waitid(os.P_PID, self.pid, _PEEK) is not None
+        except ChildProcessError:  # reaped by another
+            return True
+
+    def reap(self) -> Ending | None:
+        """How the child ended, ``None`` when it has not."""
+        try:
+            pid, raw, used = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return self._from_pidfd()
+        if pid == 0:
+            return None
+        usage = Usage(used.ru_utime, used.ru_stime, used.ru_maxrss * 1024)
+        return Ending(os.waitstatus_to_exitcode(raw), os.WCOREDUMP(raw), usage)
+
+    def _from_pidfd(self) -> Ending:
+        """Somebody else has reaped the child: newer kernels can still tell how it ended."""
+        request = bytearray(_INFO.size)
+        _INFO.pack_into(request, 0, _PIDFD_INFO_EXIT, *(0,) * 13)
+        try:
+            fcntl.ioctl(self.pidfd, _PIDFD_GET_INFO, request)
+        except (OSError, ValueError):  # an older kernel, or no pidfd at all
+            return Ending(None, False, None)
+        mask, *_, raw = _INFO.unpack(request)
+        if not mask & _PIDFD_INFO_EXIT:
+            return Ending(None, False, None)
+        return Ending(os.waitstatus_to_exitcode(raw), os.WCOREDUMP(raw), None)
+
+    def is_held(self) -> bool:
+        """Whether the process id still is the child's: it lives, or is a zombie of ours."""
+        if self.pidfd == -1:
+            return True
+        try:
+            signal.pidfd_send_signal(self.pidfd, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # it runs as another user
+            return True
+        return True
+
+    def send(self, number: int) -> None:
+        """A signal to the child alone; ``ProcessLookupError`` when it is gone."""
+        if self.pidfd == -1:
+            os.kill(self.pid, number)
+        else:
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def wait_blocking(self, seconds: float) -> None:
+        """For a killed child when there is no loop: reap it, or leave it to ``reap_orphans()``."""
+        if self.pidfd != -1:
+            poll = select.poll()
+            poll.register(self.pidfd, select.POLLIN)
+            poll.poll(seconds * 1000)
+        if self.reap() is None:
+            _orphans.add(self.pid)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.pidfd != -1:
+            self._watch.remove(self.pidfd)
+            fd, self.pidfd = self.pidfd, -1
+            os.close(fd)
+
+
+_NO_PIDFD = frozenset({errno.ENOSYS, errno.EPERM, errno.ESRCH})
+_PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+
+# children that were killed when there was no loop, and had not died when we looked (disk sleep)
+_orphans: set[int] = set()
+
+
+def reap_orphans() -> None:
+    for pid in list(_orphans):
+        try:
+            gone = os.waitpid(pid, os.WNOHANG)[0] != 0
+        except ChildProcessError:  # reaped by another
+            gone = True
+        if gone:
+            _orphans.discard(pid)

@@ -1,0 +1,185 @@
+"""What was asked of one run: checked, and not changed any more."""
+
+from __future__ import annotations
+
+import codecs
+import math
+import os
+import signal
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any
+
+from executor.limits import Limits
+from executor.pipes import OnOutput
+from executor.spawn import Command
+from executor.stdio import DEVNULL, PIPE, check_stream
+
+Step = tuple[int | Callable[[int], object], float | None]
+Callback = Callable[[int | None, Any, Any, bool], object]
+
+STOP: tuple[Step, ...] = ((signal.SIGTERM, 5.0), (signal.SIGKILL, None))
+DRAIN_S = 1.0
+MAX_OUTPUT = 16 * 1024 * 1024
+
+NOTHING = object()
+
+
+class Options:
+    """One slot an option, as in ``Subprocess``; ``TypeError``, ``ValueError`` for wrong ones."""
+
+    __slots__ = (
+        "args",
+        "callback",
+        "cgroup",
+        "command",
+        "drain",
+        "encoding",
+        "errors",
+        "input",
+        "kill_group",
+        "max_output",
+        "on_output",
+        "pipesize",
+        "stderr",
+        "stdin",
+        "stdout",
+        "stop",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        callback: Callback | None,
+        timeout: float | None,
+        args: Any,
+        stop: Iterable[Step] | None,
+        drain: float | None,
+        input: Any,
+        max_output: int | None,
+        on_output: OnOutput | None,
+        encoding: str | None,
+        errors: str,
+        text: bool | None,
+        limits: Limits | None,
+        kill_group: bool,
+        cgroup: str | os.PathLike[str] | None,
+        popen: dict[str, Any],
+    ) -> None:
+        if callback is not None and not callable(callback):
+            raise TypeError(f"callback must be callable, not {callback!r}")
+        if on_output is not None and not callable(on_output):
+            raise TypeError(f"on_output must be callable, not {on_output!r}")
+        if limits is not None and not isinstance(limits, Limits):
+            raise TypeError(f"limits must be Limits(...), not {limits!r}")
+        self.callback = callback
+        self.on_output = on_output
+        self.args = args
+        self.timeout = _timeout(timeout)
+        self.drain = None if drain is None else _seconds("drain", drain)
+        self.max_output = _size(max_output)
+        self.stop = STOP if stop is None else _stop(stop)
+        self.kill_group = kill_group or cgroup is not None
+        self.cgroup = None if cgroup is None else os.fspath(cgroup)
+        self.encoding = _encoding(encoding, errors, text)
+        self.errors = errors
+        self._take_streams(input, popen)
+        self.command = Command(args, limits, popen)
+
+    def _take_streams(self, given: Any, popen: dict[str, Any]) -> None:
+        self.pipesize = popen.pop("pipesize", -1)
+        if not isinstance(self.pipesize, int):
+            raise TypeError("pipesize must be a whole number of bytes")
+        if not popen.pop("start_new_session", True):
+            raise ValueError("the command always leads a session of its own")
+        self.stdout = _checked("stdout", popen.pop("stdout", PIPE))
+        self.stderr = _checked("stderr", popen.pop("stderr", PIPE))
+        stdin = popen.pop("stdin", NOTHING)
+        self.input: Any = None
+        if given is None:
+            self.stdin = DEVNULL if stdin is NOTHING else _checked("stdin", stdin)
+        elif stdin is not NOTHING:
+            raise ValueError("input and stdin exclude each other")
+        else:
+            self._take_input(given)
+
+    def _take_input(self, given: Any) -> None:
+        if isinstance(given, str):
+            if self.encoding is None:
+                raise TypeError("input must be bytes where no encoding is given, not str")
+            given = given.encode(self.encoding, self.errors)
+        if isinstance(given, (bytes, bytearray, memoryview)):
+            self.stdin, self.input = PIPE, bytes(given)
+        elif isinstance(given, AsyncIterable):
+            self.stdin, self.input = PIPE, given
+        elif isinstance(given, int) or callable(getattr(given, "fileno", None)):
+            self.stdin = check_stream("input", given)
+            if isinstance(given, int) and given < 0:
+                raise ValueError(f"input is no descriptor: {given}")
+        else:
+            raise TypeError(
+                f"input must be bytes, a descriptor, a file or an async iterator, not {given!r}"
+            )
+
+
+def _checked(name: str, wanted: Any) -> Any:
+    if wanted is PIPE or wanted is DEVNULL:  # the usual ones
+        return wanted
+    return check_stream(name, wanted)
+
+
+def _timeout(value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {value!r}")
+    if math.isnan(value):
+        raise ValueError("timeout is not a number")
+    return None if value < 0 or math.isinf(value) else value
+
+
+def _seconds(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be 0 or more and finite, not {value}")
+    return value
+
+
+def _size(value: int | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"max_output must be a number of bytes, not {value!r}")
+    if value < 0:
+        raise ValueError(f"max_output must be 0 or more, not {value}")
+    return value
+
+
+def _stop(steps: Iterable[Step]) -> tuple[Step, ...]:
+    checked = tuple((what, seconds) for what, seconds in steps)
+    if not checked:
+        raise ValueError("stop needs one step at least")
+    for what, seconds in checked:
+        if not callable(what):
+            signal.Signals(what) if what < signal.SIGRTMIN else _real_time(what)
+        if seconds is not None:
+            _seconds("the wait of a stop step", seconds)
+    return checked
+
+
+def _real_time(number: int) -> None:
+    if number > signal.SIGRTMAX:
+        raise ValueError(f"{number} is not a signal")
+
+
+def _encoding(encoding: str | None, errors: str, text: bool | None) -> str | None:
+    if encoding is None:
+        if not text:
+            return None
+        encoding = "utf-8"
+    try:
+        codecs.lookup(encoding)
+        codecs.lookup_error(errors)
+    except LookupError as error:
+        raise ValueError(str(error)) from error
+    return encoding

@@ -1,0 +1,335 @@
+"""A command made ready to be started, and the start itself."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import marshal
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from executor.limits import Limits, trampoline
+
+StrOrBytes = str | bytes
+StrOrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class PopenArgs(TypedDict, total=False):
+    """The keywords of ``subprocess.Popen`` that ``Subprocess`` takes, with the meaning they have
+    there.
+
+    ``stdin``, ``stdout`` and ``stderr`` may also be a path: it is opened here, for writing from its
+    start; ``None`` is to share ours, as in Popen.
+    """
+
+    stdin: Any
+    stdout: Any
+    stderr: Any
+    executable: StrOrPath | None
+    shell: bool
+    cwd: StrOrPath | None
+    env: Mapping[Any, Any] | None
+    pass_fds: Sequence[int]
+    close_fds: bool
+    restore_signals: bool
+    start_new_session: bool
+    umask: int
+    user: str | int | None
+    group: str | int | None
+    extra_groups: Iterable[str | int] | None
+    pipesize: int
+
+
+# What needs more than the fast path knows is left to subprocess.Popen, which knows it all.
+_SLOW = frozenset({"umask", "user", "group", "extra_groups"})
+_KNOWN = frozenset(PopenArgs.__annotations__) - {
+    "start_new_session",
+    "pipesize",
+    "stdin",
+    "stdout",
+    "stderr",
+}
+_FAST = sys.platform == "linux" and (3, 11) <= sys.version_info[:2] <= (3, 13)
+
+_fork_exec: Callable[..., int] | None = None
+if _FAST:
+    from _posixsubprocess import fork_exec as _fork_exec
+
+
+class Command:
+    """Checked arguments of one start; ``TypeError`` and ``ValueError`` for wrong ones."""
+
+    __slots__ = ("argv", "cwd", "env", "limits", "name", "options", "program")
+
+    def __init__(self, args: Any, limits: Limits | None, options: Mapping[str, Any]) -> None:
+        for name in options:
+            if name not in _KNOWN:
+                raise TypeError(_REFUSED.get(name, f"{name!r} is not a keyword of Subprocess"))
+        argv = _argv(args, options.get("shell", False))
+        executable = options.get("executable")
+        if executable is not None and options.get("shell"):
+            argv[0] = os.fsencode(executable)
+        self.argv = argv
+        self.limits = limits
+        self.options = options
+        self.cwd = options.get("cwd")
+        if self.cwd is not None:
+            _no_nul(os.fsencode(self.cwd), "cwd")
+        self.env = _environment(options.get("env"))
+        self.program = argv[0] if executable is None else os.fsencode(executable)
+        _no_nul(self.program, "executable")
+        self.name = executable if executable is not None else _program_name(args, options)
+
+    def candidates(self, program: bytes) -> tuple[bytes, ...]:
+        """The paths to try: a name without a slash is looked up in PATH (env's, if given)."""
+        if b"/" in program:
+            return (program,)
+        path = os.get_exec_path(self.options.get("env"))
+        return tuple(os.fsencode(place) + b"/" + program for place in path)
+
+
+_REFUSED = {
+    "preexec_fn": "preexec_fn is not offered: Python code between fork and exec can deadlock in a "
+    "process with threads; see limits=, cgroup=, umask=, user=, group=, cwd=",
+    "process_group": "process_group is not offered: the command leads a session of its own",
+    "bufsize": "bufsize has no meaning here: pipes are read as they fill",
+    "universal_newlines": "universal_newlines is not offered: use text=True or encoding=",
+}
+
+
+def _argv(args: Any, shell: bool) -> list[bytes]:
+    if isinstance(args, (str, bytes, os.PathLike)):
+        words = [os.fsencode(args)]
+        if not words[0]:
+            raise ValueError("args is empty")
+        if shell:
+            words = [b"/bin/sh", b"-c", *words]
+    elif shell:
+        # Popen would run the first item and give the others to the shell as $0, $1...
+        raise ValueError("shell=True takes one string; for a list leave shell out")
+    else:
+        if args is None:
+            raise ValueError("args is missing")
+        words = [os.fsencode(word) for word in args]
+        if not words or not words[0]:
+            raise ValueError("args is empty")
+    for word in words:
+        _no_nul(word, "args")
+    return words
+
+
+def _no_nul(value: bytes, what: str) -> None:
+    if b"\0" in value:
+        raise ValueError(f"{what} holds a NUL byte")
+
+
+def _environment(env: Mapping[Any, Any] | None) -> list[bytes] | None:
+    if env is None:
+        return None
+    pairs = []
+    for key, value in env.items():
+        name = os.fsencode(key)
+        if not name or b"=" in name:
+            raise ValueError(f"illegal name of an environment variable: {key!r}")
+        pair = name + b"=" + os.fsencode(value)
+        _no_nul(pair, "env")
+        pairs.append(pair)
+    return pairs
+
+
+def _program_name(args: Any, options: Mapping[str, Any]) -> Any:
+    if options.get("shell"):
+        return "/bin/sh"
+    return args if isinstance(args, (str, bytes, os.PathLike)) else args[0]
+
+
+def spawn(command: Command, cgroup: str | None, stdin: int, stdout: int, stderr: int) -> int:
+    """Start ``command`` with these descriptors (-1: ours), in a session of its own; its process id.
+
+    ``cgroup``: the ``cgroup.procs`` file of a cgroup that the command shall be in from its
+    beginning.
+
+    ``OSError`` with ``errno`` and ``filename`` (the program, or the cwd) where that can't be done;
+    then no process is left. Blocks until the exec has worked or failed, as vfork(2) does anyway.
+    """
+    if command.limits is not None or cgroup is not None or _has_blocked_signals(command):
+        return _spawn_by_trampoline(command, cgroup, (stdin, stdout, stderr))
+    return _spawn(command, command.argv, command.program, command.env, (), stdin, stdout, stderr)
+
+
+def _spawn(
+    command: Command,
+    argv: list[bytes],
+    program: bytes,
+    env: list[bytes] | None,
+    own_fds: tuple[int, ...],
+    stdin: int,
+    stdout: int,
+    stderr: int,
+) -> int:
+    options = command.options
+    if _fork_exec is None or not _SLOW.isdisjoint(options):
+        return _popen(command, argv, program, env, own_fds, (stdin, stdout, stderr))
+    errors_read, errors_write = _pipe_above_stdio()
+    try:
+        try:
+            keep = (*options.get("pass_fds", ()), *own_fds, errors_write)
+            # fmt: off
+            pid = _fork_exec(
+                argv, command.candidates(program),
+                options.get("close_fds", True), tuple(sorted(keep)),
+                command.cwd, env, stdin, -1, -1, stdout, -1, stderr, errors_read, errors_write,
+                options.get("restore_signals", True), True, -1,  # session, process group
+                None, None, None, -1, None,  # gid, groups, uid, umask, preexec_fn
+                True,  # vfork
+            )
+            # fmt: on
+        finally:
+            os.close(errors_write)
+        told = os.read(errors_read, 4096)
+    finally:
+        os.close(errors_read)
+    if told:
+        _reap(pid)
+        raise _spawn_error(command, told)
+    return pid
+
+
+def _spawn_error(command: Command, told: bytes) -> OSError:
+    """What the child wrote: ``OSError:2:`` or, before the exec, ``OSError:2:noexec``."""
+    _, number, place = told.split(b":", 2)
+    code = int(number, 16)
+    if not place.startswith(b"noexec"):
+        return OSError(code, os.strerror(code), command.name)
+    return OSError(code, os.strerror(code), command.cwd)
+
+
+def _popen(
+    command: Command,
+    argv: list[bytes],
+    program: bytes,
+    env: list[bytes] | None,
+    own_fds: tuple[int, ...],
+    stdio: tuple[int, int, int],
+) -> int:
+    options = {k: v for k, v in command.options.items() if k not in ("shell", "executable", "env")}
+    options["pass_fds"] = (*options.get("pass_fds", ()), *own_fds)
+    stdin, stdout, stderr = (None if fd == -1 else fd for fd in stdio)
+    try:
+        process = subprocess.Popen(
+            argv,
+            executable=program,
+            env=None if env is None else dict(pair.split(b"=", 1) for pair in env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            **options,
+        )
+    except OSError as error:
+        if error.filename == program and error.filename != command.name:
+            error.filename = command.name
+        raise
+    # it is ours to reap: Popen must neither poll it nor warn of it
+    process.returncode = 0
+    return process.pid
+
+
+def _spawn_by_trampoline(command: Command, cgroup: str | None, stdio: tuple[int, int, int]) -> int:
+    todo = _todo(command, cgroup)
+    try:
+        errors_read, errors_write = _pipe_above_stdio()
+        try:
+            try:
+                words = trampoline(todo, errors_write)
+                own = (todo, errors_write)
+                pid = _spawn(command, words, os.fsencode(sys.executable), None, own, *stdio)
+            finally:
+                os.close(errors_write)
+            told = os.read(errors_read, 4096)
+            # "+" alone is followed by the end when the exec worked, by the error when not
+            told += os.read(errors_read, 4096) if told == b"+" else b""
+        finally:
+            os.close(errors_read)
+    finally:
+        os.close(todo)
+    if told == b"+":
+        return pid
+    _reap(pid)
+    raise _trampoline_error(command, cgroup, told)
+
+
+def _todo(command: Command, cgroup: str | None) -> int:
+    """A descriptor that holds, at its start, what the trampoline has to do."""
+    env = command.env
+    pairs = os.environb if env is None else dict(pair.split(b"=", 1) for pair in env)
+    restored = command.options.get("restore_signals", True)
+    work = (
+        command.argv,
+        command.candidates(command.program),
+        dict(pairs),
+        command.limits.rlimits() if command.limits is not None else [],
+        cgroup,
+        [int(number) for number in _restored_signals()] if restored else [],
+    )
+    fd = _above_stdio(os.memfd_create("executor", os.MFD_CLOEXEC))
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            marshal.dump(work, file)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _has_blocked_signals(command: Command) -> bool:
+    """A child inherits the mask of this thread, and only code in the child can empty it."""
+    if not signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        return False
+    return bool(command.options.get("restore_signals", True))
+
+
+def _restored_signals() -> list[signal.Signals]:
+    return [getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)]
+
+
+def _trampoline_error(command: Command, cgroup: str | None, told: bytes) -> OSError:
+    if told in (b"", b"+"):
+        text = "the interpreter that sets limits did not start"
+        return OSError(errno.ENOEXEC, text, sys.executable)
+    number, step = told.lstrip(b"+").split(b":", 1)
+    code = int(number)
+    place = {b"exec": command.name, b"cgroup": cgroup, b"limits": "limits"}
+    return OSError(code, os.strerror(code), place.get(step, sys.executable))
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored: the kernel has reaped it
+        os.waitpid(pid, 0)
+
+
+def _pipe_above_stdio() -> tuple[int, int]:
+    read, write = os.pipe()
+    if write > 2:
+        return read, write
+    # in a process that has closed its standard streams the child would overwrite the end
+    try:
+        return read, _above_stdio(write)
+    except OSError:
+        os.close(read)
+        raise
+
+
+def _above_stdio(fd: int) -> int:
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)

@@ -1,0 +1,393 @@
+"""``Subprocess`` and ``run``: what a caller sees of a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from collections.abc import AsyncIterable, Callable, Iterable
+from types import TracebackType
+from typing import Any, AnyStr, Generic, Literal, Self, Unpack, overload
+
+from tornado.ioloop import IOLoop
+
+from executor.child import CANCELLED, TIMEOUT, Child
+from executor.errors import CommandFailed, OutputLost
+from executor.limits import Limits
+from executor.options import DRAIN_S, MAX_OUTPUT, Options, Step
+from executor.pipes import OnOutput, Sink, Source
+from executor.result import Result
+from executor.spawn import PopenArgs
+from executor.streams import LONG_LINE, Chunks, Lines
+
+Input = bytes | str | int | AsyncIterable[bytes] | Any
+BytesCallback = Callable[[int | None, bytes, bytes, bool], object]
+TextCallback = Callable[[int | None, str, str, bool], object]
+StreamName = Literal["stdout", "stderr"]
+
+
+class Keywords(PopenArgs, total=False):
+    """The keywords that do not decide between ``bytes`` and ``str``."""
+
+    stop: Iterable[Step]
+    drain: float | None
+    input: Input
+    max_output: int | None
+    on_output: OnOutput | None
+    errors: str
+    limits: Limits | None
+    kill_group: bool
+    cgroup: str | os.PathLike[str] | None
+
+
+class Subprocess(Generic[AnyStr]):
+    """One run of one command on the event loop of the thread that starts it. Not for other threads.
+
+    ``callback(status, stdout, stderr, has_timed_out)`` is called exactly once, on the loop, never
+    inside ``start()`` or ``cancel()``, when the child is reaped and every descriptor closed. What
+    it raises goes to the loop's exception handler. Or ``await wait()``; or both.
+
+    The run has ended when the child has exited and every pipe is at its end or ``drain`` is over.
+
+    ``timeout``: seconds until the stop sequence begins; negative or ``None``: never.
+    ``args``: a sequence of ``str``, ``bytes`` or ``PathLike``; one of these alone is the program,
+    or, with ``shell=True``, the text for ``/bin/sh -c``. A shell takes no list.
+    ``stop``: a sequence of (signal, seconds until the next step or ``None``), sent to the whole
+    process group; a function in place of the signal is called with the process id. End it with
+    SIGKILL, or a child that ignores the rest goes on.
+    ``drain``: seconds to go on reading, after the child has exited, a pipe that another process
+    still holds; ``None``: until it is closed, or ``timeout`` is over.
+    ``input``: bytes (``str`` with ``encoding``), a descriptor or file (the child reads it itself),
+    or an async iterator of bytes. A child that does not read it all is no error. ``stdin=PIPE`` in
+    its place leaves stdin open for ``write()`` and ``close_stdin()``. By default stdin is the null
+    device.
+    ``max_output``: bytes kept of each stream, the first and the last half; ``None``: all; 0: none.
+    ``on_output(stream, chunk)``: called with each chunk, as bytes, in the order it was read, all
+    of them before the run has ended. While an awaitable that it returned is not done, that stream
+    is not read. If it raises, the run is stopped and ``wait()`` raises its error.
+    ``encoding``, ``errors``: output is ``str``; ``text=True`` is ``encoding="utf-8"``. Newlines
+    stay.
+    ``limits``: see ``Limits``; in force before the first instruction of the program.
+    ``kill_group``: kill what is left of the process group also when the command ends by itself,
+    once its pipes are drained. By default its background children live on. After a stop they never
+    do.
+    ``cgroup``: a directory of a cgroup v2 tree that this process may write: the run gets a cgroup
+    below it, and nothing in it outlives the run, not even a daemon with a session of its own.
+    The other keywords are those of ``subprocess.Popen`` (see ``PopenArgs``).
+
+    ``TypeError`` and ``ValueError`` for wrong options come from the constructor.
+    """
+
+    @overload
+    def __init__(
+        self: Subprocess[bytes],
+        callback: BytesCallback | None = ...,
+        timeout: float | None = ...,
+        *,
+        args: Any,
+        encoding: None = ...,
+        text: Literal[False] | None = ...,
+        **options: Unpack[Keywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Subprocess[str],
+        callback: TextCallback | None = ...,
+        timeout: float | None = ...,
+        *,
+        args: Any,
+        encoding: str,
+        text: bool | None = ...,
+        **options: Unpack[Keywords],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Subprocess[str],
+        callback: TextCallback | None = ...,
+        timeout: float | None = ...,
+        *,
+        args: Any,
+        text: Literal[True],
+        encoding: str | None = ...,
+        **options: Unpack[Keywords],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        callback: Callable[..., object] | None = None,
+        timeout: float | None = -1,
+        *,
+        args: Any,
+        stop: Iterable[Step] | None = None,
+        drain: float | None = DRAIN_S,
+        input: Input = None,
+        max_output: int | None = MAX_OUTPUT,
+        on_output: OnOutput | None = None,
+        encoding: str | None = None,
+        errors: str = "replace",
+        text: bool | None = None,
+        limits: Limits | None = None,
+        kill_group: bool = False,
+        cgroup: str | os.PathLike[str] | None = None,
+        **popen_args: Any,
+    ) -> None:
+        self._child: Child | None = None
+        self._options = Options(
+            callback,
+            timeout,
+            args,
+            stop,
+            drain,
+            input,
+            max_output,
+            on_output,
+            encoding,
+            errors,
+            text,
+            limits,
+            kill_group,
+            cgroup,
+            popen_args,
+        )
+
+    def start(self) -> None:
+        """Start the command on the running loop, or, where none runs yet, on ``IOLoop.current()``.
+
+        ``OSError`` with ``errno`` and ``filename`` if that can't be done; then nothing of it is
+        left, and it may be tried again. ``RuntimeError`` if it is started already. When it
+        returns, the program runs, in its own session.
+        """
+        if self._child is not None:
+            raise RuntimeError("this Subprocess is started already")
+        self._child = Child(self._options, _loop())
+
+    def cancel(self) -> bool:
+        """Begin the stop sequence; whether that did something: not before the start, not twice, and
+        not after the end.
+        """
+        return self._child is not None and self._child.stop(CANCELLED)
+
+    def send_signal(self, sig: int, group: bool = True) -> bool:
+        """Send a signal to the process group of the child, or to the child alone; whether it was
+        sent.
+
+        ``PermissionError`` if the child runs as another user (a set-user-id program).
+        """
+        return self._started().signal(sig, group)
+
+    async def wait(self) -> Result[AnyStr]:
+        """How the run ended. Cancelling the wait leaves the child running.
+
+        Raises what ``on_output`` or the iterator given as ``input`` raised, after the end of the
+        child; ``UnicodeError`` with ``errors="strict"``.
+        """
+        child = self._started()
+        _same_loop(child)
+        await child.ended()
+        if child.failure is not None:
+            raise child.failure
+        if child.result is None:
+            raise RuntimeError("the event loop was closed before the end")
+        return child.result
+
+    async def write(self, data: AnyStr) -> None:
+        """Write to the child's stdin (``stdin=PIPE``); returns when the pipe has taken it all.
+
+        So a child that does not read makes it wait. Cancelling it takes nothing back.
+        ``BrokenPipeError`` if nobody reads any more, ``ValueError`` after ``close_stdin()``.
+        """
+        sink = self._stdin()
+        if sink.ends:
+            raise ValueError("stdin is closed")
+        encoded: Any = data
+        if isinstance(data, str):
+            if self._options.encoding is None:
+                raise TypeError("data must be bytes where no encoding is given, not str")
+            encoded = data.encode(self._options.encoding, self._options.errors)
+        await sink.write(encoded)
+
+    def close_stdin(self) -> None:
+        """End the child's stdin once all that was written is handed on; idempotent."""
+        self._stdin().end()
+
+    def chunks(self, stream: StreamName = "stdout") -> Chunks[AnyStr]:
+        """The stream's output as it comes, from its beginning. One reader a stream.
+
+        A slow reader slows the child. What it reads is kept for ``Result`` all the same, up to
+        ``max_output``. ``OutputLost`` if some is dropped already, ``ValueError`` if the stream is
+        not captured.
+        """
+        source = self._source(stream)
+        if source.listener is not None:
+            raise RuntimeError(f"{stream} has a reader already")
+        if source.capture.dropped:
+            lost = f"{source.capture.dropped} bytes of {stream} are dropped already"
+            raise OutputLost(f"{lost}: ask sooner, or with a larger max_output")
+        options = self._options
+        chunks: Chunks[AnyStr] = Chunks(
+            source, self._started().loop, options.encoding, options.errors
+        )
+        chunks.begin()
+        return chunks
+
+    def lines(self, stream: StreamName = "stdout", *, limit: int = LONG_LINE) -> Lines[AnyStr]:
+        """The stream's lines as they come, each with its newline; otherwise as ``chunks()``.
+
+        A line longer than about ``limit`` comes in pieces, so that memory stays bounded.
+        """
+        if limit < 1:
+            raise ValueError("limit must be 1 or more")
+        return Lines(self.chunks(stream), limit)
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop what still runs and wait for its end. Cancelled once more, it kills at once."""
+        child = self._started()
+        _same_loop(child)
+        child.stop(CANCELLED)
+        cancelled: asyncio.CancelledError | None = None
+        while child.result is None and not child.inert:
+            try:
+                await child.ended()
+            except asyncio.CancelledError as again:
+                child.kill()
+                cancelled = again
+        if cancelled is not None:
+            raise cancelled
+        if child.failure is not None and error is None:
+            raise child.failure
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, also after the end; ``None`` before the start."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def result(self) -> Result[AnyStr] | None:
+        """``None`` until the run has ended."""
+        return None if self._child is None else self._child.result
+
+    @property
+    def status(self) -> int | None:
+        """As in ``Result``; ``None`` until the run has ended."""
+        return None if self.result is None else self.result.status
+
+    @property
+    def stdout(self) -> AnyStr | None:
+        """As in ``Result``; ``None`` until the run has ended."""
+        return None if self.result is None else self.result.stdout
+
+    @property
+    def stderr(self) -> AnyStr | None:
+        """As in ``Result``; ``None`` until the run has ended."""
+        return None if self.result is None else self.result.stderr
+
+    @property
+    def has_timed_out(self) -> bool:
+        """Whether the timeout was what stopped it; true from that moment on."""
+        return self._child is not None and self._child.stop_reason == TIMEOUT
+
+    def _started(self) -> Child:
+        if self._child is None:
+            raise RuntimeError("this Subprocess is not started")
+        return self._child
+
+    def _source(self, stream: str) -> Source:
+        for source in self._started().sources:
+            if source.name == stream:
+                return source
+        raise ValueError(f"{stream!r} is not a stream that is captured")
+
+    def _stdin(self) -> Sink:
+        sink = self._started().sink
+        if sink is None or self._options.input is not None:
+            raise ValueError("stdin is not open: start with stdin=PIPE")
+        return sink
+
+    def __repr__(self) -> str:
+        child = self._child
+        if child is None:
+            state = "not started"
+        elif child.result is not None:
+            state = child.result.ending
+        else:
+            state = f"running as process {child.pid}"
+        return f"<Subprocess {self._options.args!r} {state}>"
+
+    def __del__(self) -> None:
+        child = getattr(self, "_child", None)  # None also when the constructor has failed
+        if child is None or child.result is not None or child.inert or child.is_awaited:
+            return
+        child.drop()
+        message = f"{self!r} was dropped and killed"
+        warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # started before the loop is
+        return IOLoop.current().asyncio_loop  # type: ignore[attr-defined, no-any-return]
+
+
+def _same_loop(child: Child) -> None:
+    if asyncio.get_running_loop() is not child.loop:
+        raise RuntimeError("this Subprocess was started on another event loop")
+
+
+@overload
+async def run(
+    args: Any,
+    *,
+    timeout: float | None = ...,  # noqa: ASYNC109
+    check: bool = ...,
+    encoding: None = ...,
+    text: Literal[False] | None = ...,
+    **options: Unpack[Keywords],
+) -> Result[bytes]: ...
+@overload
+async def run(
+    args: Any,
+    *,
+    timeout: float | None = ...,  # noqa: ASYNC109
+    check: bool = ...,
+    encoding: str,
+    text: bool | None = ...,
+    **options: Unpack[Keywords],
+) -> Result[str]: ...
+@overload
+async def run(
+    args: Any,
+    *,
+    timeout: float | None = ...,  # noqa: ASYNC109
+    check: bool = ...,
+    text: Literal[True],
+    encoding: str | None = ...,
+    **options: Unpack[Keywords],
+) -> Result[str]: ...
+async def run(
+    args: Any,
+    *,
+    timeout: float | None = -1,  # noqa: ASYNC109  (a stop sequence, not asyncio.timeout)
+    check: bool = False,
+    **options: Any,
+) -> Result[Any]:
+    """Run a command to its end. The keywords are those of ``Subprocess``.
+
+    Cancelling it stops the child, waits for its end, and re-raises. ``OSError`` if the command
+    can't be started; with ``check=True``, ``CommandFailed`` unless it ended with exit code 0
+    within its timeout.
+    """
+    async with Subprocess(None, timeout, args=args, **options) as subprocess:
+        result = await subprocess.wait()
+    if check and (result.status != 0 or result.has_timed_out):
+        raise CommandFailed(result)
+    return result
