@@ -313,7 +313,7 @@ class Journal(Reader):
     def _warn(self, exc: OSError) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("output of job %s is not all kept: %s", self._job_id, exc)
+            log.warning("output of job %s cannot be written down: %s", self._job_id, exc)
 
 
 Content = bytes  # inside Journal, `bytes` is a method

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from service.journal.layout import Layout
 from service.journal.text import cut_before, first_character, is_continued, unfinished
 
 
-def pieces(layout: Layout, offset: int, data: bytes) -> Iterator[bytes]:
+def pieces(layout: Layout, offset: int, data: bytes) -> Iterable[bytes]:
     """Cut `data`, whose first byte is at `offset` of its stream.
 
     No chunk lies on both sides of the head's end. The first character beyond it is a chunk of its
     own: it is the first to be dropped, and its number is then the number of the gap. What is
     dropped as it comes, because more than the tail's length follows it, is one chunk.
     """
+    room = layout.head - offset
+    if len(data) <= min(room, layout.piece):
+        return (data,)
+    return _pieces(layout, offset, data)
+
+
+def _pieces(layout: Layout, offset: int, data: bytes) -> Iterator[bytes]:
     room = layout.head - offset
     if room > 0:
         front, data = data[:room], data[room:]

@@ -97,7 +97,7 @@ class _Cursor:
         layout, count = source.layout, source.count(stream)
         self._size = min(count, layout.slots + layout.oldest)
         self._skipped = count - self._size  # records that are gone
-        self._index = bisect_right(range(self._size), after, key=lambda i: self._at(i).seq)
+        self._index = self._find(after)
         self.record = self._at(self._index) if self._index < self._size else None
         self._next = self._first(after)  # the offset at which the next item begins
         self._ahead, self._ahead_at = b"", 0
@@ -133,6 +133,14 @@ class _Cursor:
         self._next = record.end
         self._go(self._index + 1)
         return item
+
+    def _find(self, after: int) -> int:
+        """Return the index of the first record after a number; the usual one is near the end."""
+        step = 1
+        while step < self._size and self._at(self._size - step).seq > after:
+            step *= 2
+        low = max(0, self._size - step)
+        return bisect_right(range(self._size), after, low, key=lambda i: self._at(i).seq)
 
     def _first(self, after: int) -> int:
         previous = self._at(self._index - 1) if self._index else None
