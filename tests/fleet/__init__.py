@@ -1,0 +1,1 @@
+"""nginx, supervisord and the processes: the real ones."""
