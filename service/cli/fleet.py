@@ -120,4 +120,4 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except ServiceError as exc:
-        raise Failure(str(exc)) from exc
+        raise Failure(str(exc).removeprefix("squall is ")) from exc

@@ -31,6 +31,7 @@ COLOURS = {
     "cancelled": "magenta",
     "lost": "bold red",
 }
+PROCESS_COLOURS = {"running": "green", "starting": "yellow", "stopping": "yellow"}
 
 # wide enough for any row: what is not a terminal gets its lines whole
 ENDLESS = 1_000_000
@@ -83,7 +84,7 @@ def processes(shown: Iterable[Process]) -> None:
     for process in shown:
         table.add_row(
             process.name,
-            Text(process.state, "green" if process.state == "running" else "red"),
+            Text(process.state, PROCESS_COLOURS.get(process.state, "red")),
             Text("yes", "green") if process.ready else Text("no", "red"),
             str(process.pid or ""),
             "" if process.uptime is None else age(process.uptime),
