@@ -4,7 +4,8 @@ msgspec checks a document in one pass in C and stops at the first error. That pa
 first; only a document that fails it is walked again, slowly, to name everything that is wrong.
 
 What types cannot say, a struct says with a class variable `checks`: for a field, a function that
-takes its value and yields (path below the field, message) for all that is wrong with it.
+takes its value and yields (path below the field, message) for all that is wrong with it. It is
+also asked about a list or an object some items of which are of a wrong type; it passes over those.
 """
 
 from __future__ import annotations
@@ -67,13 +68,21 @@ def _wrong_in_struct(
     found = [FieldError(_join(path, key), "unknown field") for key in value if key not in fields]
     for name, field in fields.items():
         if name in value:
-            wrong = wrong_fields(value[name], hints[field.name], _join(path, name))
-            found += wrong or _failed_checks(
-                struct, name, msgspec.convert(value[name], hints[field.name]), path
-            )
+            found += _wrong_in_field(struct, name, value[name], hints[field.name], path)
         elif field.required:
             found.append(FieldError(_join(path, name), "required"))
     return found or _wrong_as_a_whole(value, struct, path)
+
+
+def _wrong_in_field(
+    struct: type[msgspec.Struct], name: str, value: object, type_: Any, path: str
+) -> list[FieldError]:
+    wrong = wrong_fields(value, type_, _join(path, name))
+    named = {error.field for error in wrong}
+    if _join(path, name) in named:
+        return wrong  # as a whole, not in some of its items
+    failed = _failed_checks(struct, name, value if wrong else msgspec.convert(value, type_), path)
+    return wrong + [error for error in failed if error.field not in named]
 
 
 def _checked(value: T) -> T:

@@ -262,7 +262,7 @@ def _wrong_cwd(cwd: str | None) -> Wrong:
 
 
 def _wrong_stdin(stdin: Stdin | None) -> Wrong:
-    if stdin is None:
+    if not isinstance(stdin, Stdin):
         return
     if (stdin.text is None) == (stdin.base64 is None):
         yield "", "give one of 'text' and 'base64'"
@@ -287,11 +287,13 @@ def _wrong_labels(labels: dict[str, str]) -> Wrong:
     for name, value in labels.items():
         if not name or ":" in name:
             yield f".{name}", "a name must not be empty or contain ':'"
-        elif message := _wrong_text(name + value):
+        elif message := _wrong_text(f"{name}{value}"):
             yield f".{name}", message
 
 
-def _wrong_text(text: str) -> str | None:
+def _wrong_text(text: object) -> str | None:
+    if not isinstance(text, str):
+        return None  # its type is wrong, which is told already
     if "\0" in text:
         return "must not contain a NUL character"
     try:

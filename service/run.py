@@ -95,7 +95,7 @@ class Run:
         reason: Reason,
         *,
         error: str | None = None,
-        result: Result | None = None,
+        result: Result[bytes] | None = None,
     ) -> None:
         self.content = self.journal.finish()
         status = result.status if result else None
@@ -130,7 +130,7 @@ def base_environment() -> dict[str, str]:
     }
 
 
-def _judge(result: Result) -> tuple[State, Reason]:
+def _judge(result: Result[bytes]) -> tuple[State, Reason]:
     """Say how a command ended; what stopped it comes before its exit code."""
     if result.has_timed_out:
         return "failed", "timeout"
@@ -143,9 +143,9 @@ def _judge(result: Result) -> tuple[State, Reason]:
     return ("succeeded" if result.status == 0 else "failed"), "exit"
 
 
-def _usage(result: Result) -> Usage | None:
-    usage = result.usage
-    return usage and Usage(usage.user_seconds, usage.system_seconds, usage.max_rss_bytes)
+def _usage(result: Result[bytes]) -> Usage | None:
+    used = result.usage
+    return Usage(used.user_seconds, used.system_seconds, used.max_rss_bytes) if used else None
 
 
 def _why(exc: BaseException) -> str:

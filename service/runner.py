@@ -162,6 +162,7 @@ class Runner:
             except LedgerError as exc:
                 log.error("the end of job %s cannot be written yet: %s", run.id, exc)
                 await asyncio.sleep(RETRY_INTERVAL_S)
+        run.journal.close()
         del self.runs[run.id]
         self.waiting.tell(run.id, "ended")
         self._peers.tell_news()

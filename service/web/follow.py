@@ -8,7 +8,7 @@ import msgspec
 
 from service.errors import OwnerGone
 from service.jobs import Job
-from service.journal import Journal
+from service.journal import Journal, Reader
 from service.web.handler import App
 from service.web.recording import recording
 
@@ -50,7 +50,7 @@ async def follow(app: App, job: Job, after: int, *, only_here: bool) -> AsyncIte
         yield seq, line
 
 
-async def read(journal: Journal, after: int) -> AsyncIterator[Line]:
+async def read(journal: Reader, after: int) -> AsyncIterator[Line]:
     """Yield the items that are there already."""
     while items := journal.items(after, max_bytes=STEP_BYTES):
         for item in items:

@@ -13,7 +13,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from service import checks
-from service.errors import ServiceError
+from service.errors import NotFound, ServiceError
 from service.jobs import Job
 from service.ledger import Ledger
 from service.runner import Runner
@@ -57,7 +57,7 @@ class App(Application):
 class Handler(RequestHandler):
     """The base of all handlers: nobody is served without a token unless `is_public`."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE")  # type: ignore[assignment]
+    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE")
     is_public = False
 
     application: App
@@ -164,7 +164,7 @@ class NoRoute(Handler):
     def prepare(self) -> None:
         """Refuse, whatever the method."""
         super().prepare()
-        raise problems.NotFound("no such route")
+        raise NotFound("no such route")
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -6,10 +6,9 @@ import hashlib
 
 import msgspec
 
-from service import checks
+from service import checks, journal
 from service.errors import Invalid, OwnerGone
 from service.jobs import Job, Spec, signal_number
-from service.journal import Journal
 from service.web.handler import Handler
 from service.web.problems import Problem, problem_of, wrong_field
 from service.web.query import Parameters, list_query, wait_preference
@@ -100,7 +99,7 @@ class JobHandler(_JobAnswer):
     async def delete(self, id: str) -> None:
         """Forget an ended job and its output."""
         await self.application.ledger.forget(id)
-        Journal.remove(self.application.journals, id)
+        journal.remove(self.application.journals, id)
         self.set_status(204)
         self.finish()
 

@@ -10,7 +10,7 @@ import msgspec
 from tornado.iostream import StreamClosedError
 
 from service.jobs import Job
-from service.journal import Journal
+from service.journal import Reader
 from service.web.follow import Line, follow, read
 from service.web.handler import Handler, encode
 from service.web.problems import wrong_field
@@ -85,7 +85,7 @@ class StreamHandler(_Streaming):
 
     head = get
 
-    async def _answer(self, journal: Journal, stream: str) -> None:
+    async def _answer(self, journal: Reader, stream: str) -> None:
         size = journal.kept(stream)
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Accept-Ranges", "bytes")

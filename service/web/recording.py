@@ -7,14 +7,14 @@ import codecs
 import msgspec
 
 from service.jobs import Job, Stream
-from service.journal import Journal
+from service.journal import Journal, Reader
 from service.web.handler import App
 
 # What a job's answer includes of each stream; the rest is read from its own route.
 INCLUDED_BYTES = 64 * 1024
 
 
-async def recording(app: App, job: Job) -> Journal:
+async def recording(app: App, job: Job) -> Reader:
     """Return what reads the output of a job."""
     if run := app.runner.runs.get(job.id):
         return run.journal
@@ -31,7 +31,7 @@ async def with_output(app: App, job: Job) -> Job:
     )
 
 
-def _stream(journal: Journal, name: str) -> Stream:
+def _stream(journal: Reader, name: str) -> Stream:
     stream = Stream(journal.bytes(name), journal.dropped(name))
     content = journal.read(name, 0, INCLUDED_BYTES)
     if journal.kept(name) > len(content):

@@ -65,7 +65,7 @@ class Relay:
             raise OwnerGone(f"{owner} is no process of this machine")
         stream = IOStream(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         try:
-            await stream.connect(str(self._state.socket(int(owner))))  # type: ignore[arg-type]
+            await stream.connect(str(self._state.socket(int(owner))))
         except (OSError, StreamClosedError) as exc:
             stream.close()
             raise OwnerGone(f"process {owner} cannot be reached") from exc

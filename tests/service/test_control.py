@@ -1,0 +1,104 @@
+"""Listing, cancelling, signalling and deleting, on whichever process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.service.conftest import eventually
+
+
+@pytest.fixture(params=[0, 1], ids=["at the owner", "elsewhere"])
+def port(service, request):
+    return service.ports[request.param]
+
+
+def start_sleep(service, *args, **spec):
+    job = service.submit(*(args or ("sleep", "60")), port=service.ports[0], **spec)
+    return service.wait_state(job["id"], "running")
+
+
+def test_a_cancelled_job_ends_with_every_process_it_started(service, port):
+    job = start_sleep(service, "sh", "-c", "sleep 61 & sleep 62 & (setsid sleep 63 &); wait")
+    answer = service.ask("POST", f"/v1/jobs/{job['id']}/cancel", port=port)
+    assert answer.status == 202 and answer.json["cancel_requested"]
+    ended = service.wait_state(job["id"], "cancelled", port=port)
+    assert (ended["reason"], ended["signal"]) == ("cancelled", "SIGTERM")
+    eventually(lambda: not group_members(job["pid"]))
+    again = service.ask("POST", f"/v1/jobs/{job['id']}/cancel", port=port)
+    assert again.status == 200 and again.json["state"] == "cancelled"
+
+
+def test_the_stop_signal_and_grace_are_those_asked_for(service):
+    spec = {"stop": {"signal": "SIGINT", "grace": 0.2}}
+    job = start_sleep(service, "sh", "-c", "trap '' INT TERM; echo up; sleep 60", **spec)
+    eventually(lambda: service.get(job["id"], query="?output=true")["stdout"]["text"] == "up\n")
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+    assert service.wait_state(job["id"], "cancelled")["signal"] == "SIGKILL"
+
+
+def test_a_signal_reaches_the_job(service, port):
+    script = "trap 'echo got; exit 7' USR1; echo up; while :; do sleep 0.05; done"
+    job = start_sleep(service, "sh", "-c", script)
+    path = f"/v1/jobs/{job['id']}"
+    eventually(lambda: service.ask("GET", path + "/stdout", port=port).body == b"up\n")
+    assert service.ask("POST", path + "/signal", {"signal": "SIGUSR1"}, port=port).status == 204
+    ended = service.wait_state(job["id"], "failed")
+    assert ended["exit_code"] == 7
+    answer = service.ask("POST", path + "/signal", {"signal": "SIGUSR1"}, port=port)
+    assert answer.status == 409
+
+
+def test_delete_forgets_an_ended_job_only(service, port):
+    job = start_sleep(service)
+    path = f"/v1/jobs/{job['id']}"
+    assert service.ask("DELETE", path, port=port).status == 409
+    service.ask("POST", path + "/cancel", port=port)
+    service.wait_state(job["id"], "cancelled")
+    assert service.ask("DELETE", path, port=port).status == 204
+    assert service.ask("GET", path, port=port).status == 404
+    assert service.ask("GET", path + "/stdout", port=port).status == 404
+
+
+def test_the_list_pages_through_every_job_once(service, port):
+    label = f"page{port}"
+    batch = [{"args": ["true"], "labels": {"n": label}} for _ in range(25)]
+    ids = [job["id"] for job in service.ask("POST", "/v1/jobs", batch).json]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = service.ask("GET", f"/v1/jobs?label=n:{label}&limit=10{cursor}", port=port).json
+        seen += [job["id"] for job in page["jobs"]]
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+    assert seen == ids[::-1]
+
+
+def test_the_list_filters_by_states(service):
+    label = "label=kind:states"
+    kinds = {"kind": "states"}
+    service.run("true", labels=kinds)
+    service.run("false", labels=kinds)
+
+    def states(query):
+        jobs = service.ask("GET", f"/v1/jobs?{label}{query}").json["jobs"]
+        return [job["state"] for job in jobs]
+
+    assert states("") == ["failed", "succeeded"]
+    assert states("&state=failed") == ["failed"]
+    assert states("&state=failed&state=succeeded") == ["failed", "succeeded"]
+    assert states("&state=running") == []
+
+
+def group_members(group: int) -> list[int]:
+    """Return the living processes of a group."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            stat = Path("/proc", name, "stat").read_text()
+        except OSError:
+            continue
+        fields = stat.rpartition(")")[2].split()
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(name))
+    return found

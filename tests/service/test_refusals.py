@@ -1,0 +1,156 @@
+"""Bad input: each a clear problem that names the field, and the service is unharmed."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+TRUE = {"args": ["true"]}
+ID = "01a1fbfb-43ed-7000-a63e-87eb0967494d"
+
+
+def problem(answer, status, *fields):
+    assert answer.status == status, answer
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    document = answer.json
+    assert document["status"] == status
+    assert document["type"] and document["title"] and document["detail"]
+    assert {error["field"] for error in document.get("errors", [])} == set(fields)
+    assert all(error["message"] for error in document.get("errors", []))
+    return document
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({}, ["args"]),
+        ({"args": []}, ["args"]),
+        ({"args": "ls -l"}, ["args"]),
+        ({"args": [""]}, ["args[0]"]),
+        ({"args": ["ls", 1, None]}, ["args[1]", "args[2]"]),
+        ({"args": ["a\0b", "c\0"]}, ["args[0]", "args[1]"]),
+        ({"args": ["x"] * 10_000}, ["args"]),
+        ({"args": ["x" * 200_000]}, ["args[0]"]),
+        ({**TRUE, "nice": 3, "argv": []}, ["nice", "argv"]),
+        ({**TRUE, "env": {"A=B": "x", "C": 1, "D": "\0"}}, ["env.A=B", "env.C", "env.D"]),
+        ({**TRUE, "env": []}, ["env"]),
+        ({**TRUE, "cwd": "relative"}, ["cwd"]),
+        ({**TRUE, "cwd": "/a\0"}, ["cwd"]),
+        ({**TRUE, "stdin": "text"}, ["stdin"]),
+        ({**TRUE, "stdin": {}}, ["stdin"]),
+        ({**TRUE, "stdin": {"text": "a", "base64": "YQ=="}}, ["stdin"]),
+        ({**TRUE, "stdin": {"base64": "?"}}, ["stdin.base64"]),
+        ({**TRUE, "timeout": 0}, ["timeout"]),
+        ({**TRUE, "timeout": -1}, ["timeout"]),
+        ({**TRUE, "timeout": 1e300}, ["timeout"]),
+        ({**TRUE, "stop": {"signal": "SIGNONE", "grace": -1}}, ["stop.signal", "stop.grace"]),
+        ({**TRUE, "limits": {"memory": 1, "cpu_seconds": "a"}}, [
+            "limits.memory", "limits.cpu_seconds"]),
+        ({**TRUE, "limits": {"open_files": -1}}, ["limits.open_files"]),
+        ({**TRUE, "labels": {"a:b": "c", "d": 1}}, ["labels.a:b", "labels.d"]),
+    ],
+)  # fmt: skip
+def test_every_wrong_field_is_named(service, spec, fields):
+    problem(service.ask("POST", "/v1/jobs", spec), 422, *fields)
+
+
+def test_refused_input_leaves_no_trace(service):
+    before = service.ask("GET", "/v1/jobs").json["jobs"]
+    service.ask("POST", "/v1/jobs", {**TRUE, "labels": {"a:b": "c"}})
+    service.ask("POST", "/v1/jobs?output=perhaps", TRUE)
+    service.ask("POST", "/v1/jobs", TRUE, headers={"Idempotency-Key": "x" * 256})
+    assert service.ask("GET", "/v1/jobs").json["jobs"] == before
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[1,", b"nonsense", b"[" * 100_000])
+def test_what_is_no_json_is_refused(service, body):
+    problem(service.ask("POST", "/v1/jobs", body), 422, "")
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_refused(service, media_type):
+    headers = {"Content-Type": media_type}
+    problem(service.ask("POST", "/v1/jobs", TRUE, headers=headers), 415)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs", f"/v1/jobs/{ID}", "/openapi.json", "/nowhere", f"/v1/jobs/{ID}/stdout"]
+)
+@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Basic eA==", "Bearer", "\xff"])
+def test_nobody_is_answered_without_the_token(service, path, authorization):
+    headers = {"Authorization": authorization} if authorization else {}
+    answer = service.ask("GET", path, headers=headers, token=None)
+    problem(answer, 401)
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "[", ""]
+)
+def test_a_foreign_host_is_refused(service, host):
+    problem(service.ask("GET", "/v1/jobs", headers={"Host": host}), 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "LOCALHOST:1", "[::1]:8080"])
+def test_our_own_hosts_are_served(service, host):
+    assert service.ask("GET", "/v1/jobs", headers={"Host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example"]
+)
+def test_a_foreign_origin_is_refused(service, origin):
+    problem(service.ask("POST", "/v1/jobs", TRUE, headers={"Origin": origin}), 403)
+
+
+def test_a_body_too_large_is_refused_whole(start_service):
+    service = start_service(SQUALL_HTTP_BODY_BYTES=2000)
+    problem(service.ask("POST", "/v1/jobs", {"args": ["x" * 3000]}), 413)
+    assert service.ask("POST", "/v1/jobs", TRUE).status == 202
+    with socket.create_connection(("127.0.0.1", service.ports[0])) as client:
+        head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\n"
+        head += f"Authorization: Bearer {service.token}\r\n"
+        head += "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        client.sendall(head.encode() + (b"5dc\r\n" + b" " * 1500 + b"\r\n") * 2 + b"0\r\n\r\n")
+        assert client.recv(4096).split(b"\r\n")[0].split()[1] in (b"413", b"400")
+    assert len(service.ask("GET", "/v1/jobs").json["jobs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("state=done", "state"),
+        ("label=novalue", "label"),
+        ("cursor=zzz", "cursor"),
+        ("sate=queued", "sate"),
+    ],
+)
+def test_wrong_parameters_of_the_list_are_named(service, query, field):
+    problem(service.ask("GET", f"/v1/jobs?{query}"), 422, field)
+
+
+def test_unknown_jobs_routes_and_methods_are_told_apart(service):
+    problem(service.ask("GET", f"/v1/jobs/{ID}"), 404)
+    problem(service.ask("GET", "/v1/jobs/not-an-id"), 404)
+    problem(service.ask("POST", f"/v1/jobs/{ID}/cancel"), 404)
+    problem(service.ask("DELETE", f"/v1/jobs/{ID}"), 404)
+    problem(service.ask("GET", "/v2/jobs"), 404)
+    answer = service.ask("DELETE", "/v1/jobs")
+    problem(answer, 405)
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+def test_a_wrong_signal_is_named(service):
+    job = service.submit("sleep", "30")
+    path = f"/v1/jobs/{job['id']}/signal"
+    problem(service.ask("POST", path, {"signal": "SIGWHAT"}), 422, "signal")
+    problem(service.ask("POST", path, {}), 422, "signal")
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+
+
+def test_the_service_is_unharmed_by_all_of_this(service):
+    assert service.run("echo", "fine")["stdout"]["text"] == "fine\n"
