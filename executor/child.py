@@ -286,7 +286,7 @@ class Child:
         if self._feeder is not None:
             self._feeder.cancel()
         elif self.sink is not None:
-            self.sink.end()
+            self.sink.end_with_child()
         drain = 0.0 if self._dropped else self._options.drain
         if drain is not None:
             self._cancel_timer("_timeout_timer")

@@ -39,6 +39,7 @@ class Options:
         "kill_group",
         "max_output",
         "on_output",
+        "pass_fds",
         "pipesize",
         "stderr",
         "stdin",
@@ -89,6 +90,7 @@ class Options:
         self.pipesize = popen.pop("pipesize", -1)
         if not isinstance(self.pipesize, int):
             raise TypeError("pipesize must be a whole number of bytes")
+        self.pass_fds: tuple[int, ...] = tuple(popen.get("pass_fds", ()))
         if not popen.pop("start_new_session", True):
             raise ValueError("the command always leads a session of its own")
         self.stdout = _checked("stdout", popen.pop("stdout", PIPE))

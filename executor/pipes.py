@@ -10,6 +10,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -78,7 +79,8 @@ class Source:
         self.fd = fd
         self.capture = capture
         self.on_output = on_output
-        self.listener: Listener | None = None
+        # weak: a reader that is dropped must let the stream flow on
+        self.listener: weakref.ref[Listener] | None = None
         self._owner = owner
         self._watch = watch
         self._watched = False
@@ -132,6 +134,8 @@ class Source:
 
     def last_call(self) -> None:
         """Take what is in the pipe now, as soon as ``on_output`` is free, and close."""
+        if self.fd == -1:
+            return
         if self._last is None:
             self._last = PIPE_SIZE
         while self.fd != -1 and self._task is None:
@@ -145,8 +149,8 @@ class Source:
 
     def _take(self, chunk: bytes) -> None:
         self.capture.add(chunk)
-        if self.listener is not None:
-            self.listener.feed(chunk)
+        if self.listener is not None and (listener := self.listener()) is not None:
+            listener.feed(chunk)
         if self.on_output is not None:
             self._hand_out(self.on_output, chunk)
 
@@ -206,8 +210,8 @@ class Source:
 
     def close(self) -> None:
         self.discard()
-        if self.listener is not None:
-            self.listener.finish()
+        if self.listener is not None and (listener := self.listener()) is not None:
+            listener.finish()
         self._owner.closed(self)
 
     def discard(self) -> None:
@@ -306,6 +310,12 @@ class Sink:
         self.ends = True
         if not self._pending and self.fd != -1:
             self.close()
+
+    def end_with_child(self) -> None:
+        """The child has exited: what was written is handed on, nothing more is taken."""
+        if not self.ends:
+            self.broken = True
+        self.end()
 
     def give_up(self) -> None:
         """Draining is over: what has not been taken never will be."""

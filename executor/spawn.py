@@ -90,7 +90,8 @@ class Command:
         if b"/" in program:
             return (program,)
         path = os.get_exec_path(self.options.get("env"))
-        return tuple(os.fsencode(place) + b"/" + program for place in path)
+        # an empty place is the working directory
+        return tuple(os.fsencode(place) + b"/" * bool(place) + program for place in path)
 
 
 _REFUSED = {

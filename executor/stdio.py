@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 PIPE = subprocess.PIPE
@@ -26,6 +27,8 @@ class Wanted(Protocol):
     def stderr(self) -> Any: ...
     @property
     def pipesize(self) -> int: ...
+    @property
+    def pass_fds(self) -> Sequence[int]: ...
 
 
 class Stdio:
@@ -37,6 +40,7 @@ class Stdio:
         self.stdin = self.stdout = self.stderr = -1  # our ends
         self._theirs: list[int] = []
         self._pipesize = wanted.pipesize
+        _check_given(wanted)
         try:
             stdin = self._open_stdin(wanted.stdin)
             stdout = self._open_stdout(wanted)
@@ -123,6 +127,16 @@ class Stdio:
             if fd != -1:
                 os.close(fd)
         self.stdin = self.stdout = self.stderr = -1
+
+
+def _check_given(wanted: Wanted) -> None:
+    """``OSError`` for a closed descriptor, before one that we open gets its number."""
+    for stream in (wanted.stdin, wanted.stdout, wanted.stderr):
+        if stream is None or _is_path(stream) or (isinstance(stream, int) and stream < 0):
+            continue
+        os.fstat(stream if isinstance(stream, int) else stream.fileno())
+    for fd in wanted.pass_fds:
+        os.fstat(fd)
 
 
 def _is_path(wanted: Any) -> bool:

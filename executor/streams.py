@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, AnyStr, Generic, cast
@@ -45,7 +46,7 @@ class Chunks(Generic[AnyStr]):
         if source.fd == -1:
             self.finish()
         else:
-            source.listener = self
+            source.listener = weakref.ref(self)
 
     def feed(self, chunk: bytes) -> None:
         self._waiting.append(chunk)
@@ -114,7 +115,7 @@ class Chunks(Generic[AnyStr]):
         self._finished = True
         self._waiting.clear()
         self._wake()
-        if source is not None and source.listener is self:
+        if source is not None:
             source.listener = None
             source.set_full(False)
 
@@ -162,7 +163,8 @@ class Lines(Generic[AnyStr]):
 
     def _split(self, chunk: AnyStr) -> None:
         newline: Any = b"\n" if isinstance(chunk, bytes) else "\n"
-        first, *others = cast(list[AnyStr], chunk.split(newline))
+        parts: list[Any] = chunk.split(newline)
+        first, *others = parts
         if not others:
             self._keep(chunk)
             return

@@ -197,7 +197,7 @@ class Subprocess(Generic[AnyStr]):
         ``BrokenPipeError`` if nobody reads any more, ``ValueError`` after ``close_stdin()``.
         """
         sink = self._stdin()
-        if sink.ends:
+        if sink.ends and not sink.broken:
             raise ValueError("stdin is closed")
         encoded: Any = data
         if isinstance(data, str):
@@ -218,7 +218,7 @@ class Subprocess(Generic[AnyStr]):
         not captured.
         """
         source = self._source(stream)
-        if source.listener is not None:
+        if source.listener is not None and source.listener() is not None:
             raise RuntimeError(f"{stream} has a reader already")
         if source.capture.dropped:
             lost = f"{source.capture.dropped} bytes of {stream} are dropped already"
