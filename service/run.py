@@ -27,7 +27,17 @@ class Run:
     ended or could not be started; then `end` and `content` say how, and what it printed.
     """
 
-    __slots__ = ("_on_end", "_process", "content", "end", "id", "journal", "spec", "started_at")
+    __slots__ = (
+        "_error",
+        "_on_end",
+        "_process",
+        "content",
+        "end",
+        "id",
+        "journal",
+        "spec",
+        "started_at",
+    )
 
     def __init__(self, claim: Claim, journal: Journal, on_end: Callable[[Run], None]) -> None:
         """Take a claimed job; nothing runs yet."""
@@ -38,6 +48,7 @@ class Run:
         self.end: End | None = None
         self.content: bytes | None = None
         self._on_end = on_end
+        self._error: str | None = None
         self._process: Subprocess | None = None
 
     def start(self) -> Start | None:
@@ -52,10 +63,10 @@ class Run:
         self.started_at = jobs.now()
         return Start(self.id, self._process.pid or 0, self.started_at)
 
-    def cancel(self) -> None:
-        """Stop the command; of no effect once it has ended."""
-        if self._process is not None:
-            self._process.cancel()
+    def cancel(self, error: str | None = None) -> None:
+        """Stop the command; of no effect once it has ended. `error` says why, if not on request."""
+        if self._process is not None and self._process.cancel():
+            self._error = error
 
     def discard(self) -> None:
         """End the job without ever starting its command."""
@@ -87,7 +98,7 @@ class Run:
         result = self._process.result if self._process else None
         if result is None:
             raise RuntimeError("the callback ran before the result was there")
-        self._finish(*_judge(result), result=result)
+        self._finish(*_judge(result), error=self._error, result=result)
 
     def _finish(
         self,

@@ -71,7 +71,7 @@ class Runner:
         except TimeoutError:
             log.warning("the drain limit is over: stopping %d jobs", len(self.runs))
             for run in list(self.runs.values()):
-                run.cancel()
+                run.cancel("stopped because the service was stopped")
             await self._idle.wait()
 
     async def submit(

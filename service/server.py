@@ -42,8 +42,8 @@ async def serve(settings: Settings, port: int) -> None:
         app = make_app(ledger, runner, settings, state.token())
         _raise_descriptor_limit()
         try:
-            front = _server(app, _tcp_sockets(port))
             await runner.start()
+            front = _server(app, _tcp_sockets(port))
             inner = _server(app, [_unix_socket(state, port)])
             log.info("ready on port %d", port)
             await stopping.wait()

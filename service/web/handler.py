@@ -132,12 +132,8 @@ class Handler(RequestHandler):
         problem = problems.problem_of(error)
         self.set_status(problem.status)
         self.set_header("Content-Type", problems.MEDIA_TYPE)
-        if problem.status == 401:
-            self.set_header("WWW-Authenticate", 'Bearer realm="squall"')
-        if problem.status == 405:
-            self.set_header("Allow", ", ".join(self.methods()))
-        if problem.status == 503:
-            self.set_header("Retry-After", str(problems.RETRY_AFTER_S))
+        for name, value in problems.headers_of(error, self.methods()).items():
+            self.set_header(name, value)
         self.finish(problem.encode())
 
     @classmethod

@@ -48,7 +48,12 @@ class NotJson(ServiceError):
 
 
 class RangeNotSatisfiable(ServiceError):
-    """The Range lies outside of what there is."""
+    """The Range lies outside of what there is: `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        """Take how many bytes there are."""
+        super().__init__(f"there are {size} bytes")
+        self.size = size
 
 
 STATUS: dict[type[ServiceError], int] = {
@@ -95,6 +100,20 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(title, status, str(error))
     errors = [{"field": field, "message": message} for field, message in error.errors]
     return Problem(title, status, "the request has wrong fields: " + str(error), errors=errors)
+
+
+def headers_of(error: BaseException, methods: list[str]) -> dict[str, str]:
+    """Return the headers that belong to an error, on a route that has these methods."""
+    match error:
+        case Unauthorized():
+            return {"WWW-Authenticate": 'Bearer realm="squall"'}
+        case MethodNotAllowed():
+            return {"Allow": ", ".join(methods)}
+        case RangeNotSatisfiable(size=size):
+            return {"Content-Range": f"bytes */{size}"}
+        case Full() | Draining() | OwnerGone() | LedgerError():
+            return {"Retry-After": str(RETRY_AFTER_S)}
+    return {}
 
 
 def wrong_field(field: str, message: str) -> Invalid:

@@ -114,7 +114,7 @@ def byte_range(request: HTTPServerRequest, size: int) -> tuple[int, int] | None:
         if match[2] and int(match[2]) < start:
             return None
     if start >= size or start >= stop:
-        raise RangeNotSatisfiable(f"there are {size} bytes")
+        raise RangeNotSatisfiable(size)
     return start, stop
 
 

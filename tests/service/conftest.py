@@ -43,6 +43,7 @@ class Service:
         self.environ = {
             **{name: value for name, value in os.environ.items() if "SQUALL" not in name},
             "SQUALL_STATE_DIR": str(directory),
+            "SQUALL_JOBS_DRAIN": "2",
             "SQUALL_PROCESSES_COUNT": str(count),
             "SQUALL_PROCESSES_FIRST_PORT": str(self.ports[0]),
             **{name: str(value) for name, value in settings.items()},
