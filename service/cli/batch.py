@@ -125,7 +125,9 @@ class Batch:
         body = b"[" + b",".join(line.spec for line in group) + b"]"
         headers = {"Idempotency-Key": os.urandom(16).hex()}
         try:
-            reply = self._client.request("POST", "/v1/jobs", body, headers=headers)
+            reply = self._client.request(
+                "POST", "/v1/jobs", body, headers=headers, passing=(502, 504)
+            )
         except Refused as exc:
             if exc.problem.status != 503:
                 raise

@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -31,6 +31,11 @@ CONNECT_S = 10.0
 ANSWER_S = 60.0
 READ_BYTES = 64 * 1024
 TRIES = 4
+RETRY_S = 0.2
+
+# What another process, or the same one a little later, may answer otherwise: no process behind
+# the front, full or draining.
+PASSING = (502, 503, 504)
 
 
 class Reply(NamedTuple):
@@ -66,20 +71,25 @@ class Client:
         *,
         headers: Mapping[str, str] = {},
         timeout_s: float = ANSWER_S,
+        passing: Collection[int] = PASSING,
     ) -> Reply:
         """Send one request and return its answer; raises Refused, Unreachable.
 
         What may be sent twice without harm (GET, POST with an Idempotency-Key, cancel) is sent
-        again when the connection breaks, a few times and not for long.
+        again, a few times and not for long, when the connection breaks or the answer has one of
+        the statuses `passing`.
         """
         may_repeat = method == "GET" or "Idempotency-Key" in headers or path.endswith("/cancel")
-        for attempt in range(TRIES if may_repeat else 1):
-            time.sleep(attempt * 0.1)
+        for _ in range(TRIES - 1 if may_repeat else 0):
             try:
                 return self._request(method, path, body, headers, timeout_s)
-            except Broken as exc:
-                broken = exc
-        raise broken
+            except Broken:
+                time.sleep(RETRY_S)
+            except Refused as exc:
+                if exc.problem.status not in passing:
+                    raise
+                time.sleep(exc.retry_after_s)
+        return self._request(method, path, body, headers, timeout_s)
 
     def get(self, path: str, **query: Any) -> Reply:
         """GET a path; a query parameter may be a list, and is left out when None."""
@@ -175,7 +185,8 @@ def open_client(settings: Settings, url: str | None = None) -> Client:
     """Return a client for `url`, or else for the front of the service that `settings` describe."""
     address = url or settings.front_url
     token = os.environ.get("SQUALL_TOKEN") or read_token(settings, address)
-    return Client(address, token, certificate="" if url else settings.front.tls_certificate)
+    is_ours = address == settings.front_url
+    return Client(address, token, certificate=settings.front.tls_certificate if is_ours else "")
 
 
 def read_token(settings: Settings, url: str | None = None) -> str:
@@ -242,7 +253,7 @@ def _refused(status: int, headers: http.client.HTTPMessage, body: bytes) -> Refu
         )
     retry_after = headers.get("Retry-After", "")
     problem = msgspec.structs.replace(problem, status=status)
-    return Refused(problem, float(retry_after) if retry_after.isdecimal() else 1.0)
+    return Refused(problem, float(retry_after) if retry_after.isdecimal() else RETRY_S)
 
 
 def _by_nginx(status: int) -> str:

@@ -64,16 +64,11 @@ class Problem(msgspec.Struct, frozen=True):
 class Refused(Failure):
     """The service answered, and not with what was asked for."""
 
-    def __init__(self, problem: Problem, retry_after_s: float = 1.0) -> None:
+    def __init__(self, problem: Problem, retry_after_s: float) -> None:
         """Take the problem, and how long to wait before another try is worth it."""
         super().__init__(str(problem))
         self.problem = problem
         self.retry_after_s = retry_after_s
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether the same request may succeed a little later: full, draining, or no process up."""
-        return self.problem.status in (502, 503, 504)
 
 
 def note(message: str) -> None:

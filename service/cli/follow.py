@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-from service.cli.client import CONNECT_S, Client, decode, job_path
+from service.cli.client import CONNECT_S, PASSING, RETRY_S, Client, decode, job_path
 from service.cli.errors import Failure, Refused, Unreachable
 from service.jobs import Job
 
 PATIENCE_S = 60.0
-RETRY_S = 0.2
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -57,7 +56,7 @@ def items(client: Client, job_id: str, *, follow: bool) -> Iterator[Item]:
                 return
             broken: Failure = Unreachable("the output ended before the job did")
         except (Unreachable, Refused) as exc:
-            if isinstance(exc, Refused) and not exc.may_pass:
+            if isinstance(exc, Refused) and exc.problem.status not in PASSING:
                 raise
             broken = exc
         if time.monotonic() - began > CONNECT_S + 1:
@@ -70,9 +69,14 @@ def items(client: Client, job_id: str, *, follow: bool) -> Iterator[Item]:
 
 def lines(client: Client, job_id: str, *, follow: bool, after: int | None) -> Iterator[bytes]:
     """Yield the lines of NDJSON of one connection, whole ones only; empty ones are left out."""
-    begun = b""
+    begun: list[bytes] = []
     for piece in client.stream(
         f"{job_path(job_id)}/output", follow="true" if follow else None, after=after
     ):
-        *whole, begun = (begun + piece).split(b"\n")
-        yield from filter(None, whole)
+        first, newline, rest = piece.partition(b"\n")
+        begun.append(first)
+        if newline:
+            # a line may be long and come in many pieces: it is put together once, at its end
+            *whole, last = rest.split(b"\n")
+            yield from filter(None, [b"".join(begun), *whole])
+            begun = [last]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import random
 import signal
 import socket
 import struct
@@ -23,7 +24,7 @@ from typing import Any
 import pytest
 
 SQUALL = Path(sysconfig.get_path("scripts"), "squall")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Squall:
@@ -37,7 +38,6 @@ class Squall:
             **{name: value for name, value in os.environ.items() if "SQUALL" not in name},
             "SQUALL_URL": url,
             "SQUALL_STATE_DIR": str(state_dir),
-            "PYTHONWARNINGS": "error",
             "TERM": "xterm-256color",
         }
         for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
@@ -100,6 +100,7 @@ def squall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Squall]:
     """The command, and one process of the service that it talks to."""
     port = free_port()
     command = Squall(f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("s"))
+    command.environ["PYTHONWARNINGS"] = "error"
     log = command.state_dir / "test.log"
     settings = {
         "SQUALL_PROCESSES_COUNT": "1",
@@ -154,25 +155,24 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(count: int = 1) -> int:
+    """Return the first of some ports in a row that nobody listens on.
 
-
-def free_ports(count: int) -> int:
-    """Return the first of some ports in a row that nobody listens on."""
+    They lie below those that the system gives to outgoing connections, which come and go.
+    """
     while True:
-        first = free_port()
+        first = random.randrange(10_000, 32_000)
+        if all(map(_is_free, range(first, first + count))):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
         try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", port))
         except OSError:
-            continue  # one of them is taken, or beyond the last there is
-        return first
+            return False
+    return True
 
 
 def error(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .conftest import Squall, error, free_port, free_ports
+from .conftest import Squall, error, free_port
 
 
 def test_status_and_down_of_what_is_not_up(squall: Squall, tmp_path: Path) -> None:
@@ -36,9 +38,8 @@ def test_up_names_the_port_that_is_taken(squall: Squall, tmp_path: Path) -> None
 
 
 def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
-    port, first = free_port(), free_ports(2)
+    port, first = free_port(), free_port(2)
     fleet = Squall("", tmp_path_factory.mktemp("f"))
-    del fleet.environ["PYTHONWARNINGS"]  # supervisord has some to give
     flags = ["--port", str(port), "--first-port", str(first), "--count", "2"]
     try:
         up = fleet("up", *flags, SQUALL_JOBS_DRAIN="20")
@@ -65,7 +66,41 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
             assert reload.stdout.count(b"ready") >= 3
             assert run.stdout.read().split() == b"2 3 4 5 6 7 8".split()
         assert run.returncode == 3
+
+        # the process that runs a job dies: nobody can say how the job would have ended
+        lost = fleet("run", "sh", "-c", "echo begun; sleep 0.5; kill -KILL $PPID; sleep 60")
+        assert (lost.returncode, lost.stdout) == (125, b"begun\n")
+        assert error(lost).count("\n") == 1
+        assert fleet.newest()["state"] == "lost"
     finally:
         down = fleet("down")
     assert down.stdout.decode().splitlines()[-1] == "squall is down"
     assert fleet("ps").returncode == 1
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_front_with_a_certificate_of_its_own_is_trusted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    fleet = Squall("", tmp_path_factory.mktemp("t"))
+    certificate, key = fleet.state_dir / "certificate.pem", fleet.state_dir / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=squall.example",
+         "-out", certificate, "-keyout", key],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    fleet.environ |= {
+        "SQUALL_FRONT_TLS_CERTIFICATE": str(certificate),
+        "SQUALL_FRONT_TLS_KEY": str(key),
+        "SQUALL_FRONT_PORT": str(free_port()),
+        "SQUALL_PROCESSES_FIRST_PORT": str(free_port()),
+    }
+    try:
+        up = fleet("up", "--count", "1")
+        assert up.returncode == 0, error(up)
+        assert fleet("run", "echo", "hello").stdout == b"hello\n"
+        other = fleet("--url", f"https://localhost:{fleet.environ['SQUALL_FRONT_PORT']}", "ps")
+        assert other.returncode == 1
+        assert "certificate" in error(other)
+    finally:
+        fleet("down")
