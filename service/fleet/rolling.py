@@ -15,9 +15,12 @@ from service.fleet.waiting import wait_until
 from service.settings import Loaded, Settings
 from service.state import StateDir
 
-# nginx leaves a process out for fail_timeout after it refused a connection: with two of them,
-# the second must not stop before nginx knows that the first is back
-REST_S = 1.5
+# nginx leaves a process that refused a connection out for fail_timeout, counted in whole seconds.
+# So much later it is sent requests again, and only then counts as one that serves.
+SETTLE_S = 2.1
+# As many others must serve when a process is stopped: two, in case one of them dies just then.
+OTHERS = 2
+STARTUP_S = 2.0
 START_S = 10.0
 
 
@@ -37,8 +40,11 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
         settings = given.recall(files, loaded)
         _check_fixed(processes, settings)
         front = _checked_nginx_conf(files, settings)
+        ready_at = {p.name: p.started_at + STARTUP_S for p in processes if p.pid is not None}
         for process in processes:
+            _wait_until_others_serve(process.name, ready_at)
             _restart(supervisor, files, process, settings, progress)
+            ready_at[process.name] = time.time()
         if front:
             _reload_nginx(supervisor, files, front, settings, progress)
     progress("squall", "ready")
@@ -61,6 +67,13 @@ def _checked_nginx_conf(files: FleetFiles, settings: Settings) -> Path | None:
     fresh.write_text(text)
     nginx.test(nginx.find(), files, fresh)
     return fresh
+
+
+def _wait_until_others_serve(name: str, ready_at: dict[str, float]) -> None:
+    """Wait until nginx sends requests to enough others; `ready_at` is when each one came up."""
+    others = sorted(at for other, at in ready_at.items() if other != name)[:OTHERS]
+    if others:
+        time.sleep(max(0.0, others[-1] + SETTLE_S - time.time()))
 
 
 def _restart(
@@ -91,8 +104,6 @@ def _restart(
         if not wait_until(is_back, READY_S):
             raise FleetError(f"{process.name} does not come back; see {files.state.log}")
     progress(process.name, "ready")
-    if len(settings.ports) == 2:
-        time.sleep(REST_S)
 
 
 def _reload_nginx(
