@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
 from executor.capture import Capture
@@ -82,7 +82,7 @@ class Child:
         self._waiters: list[asyncio.Future[None]] = []
         self._exited_at: float | None = None
         self._ending: Ending | None = None
-        self._steps: Iterator[Step] = iter(options.stop)
+        self._steps: tuple[Step, ...] = options.stop  # those still to be taken
         self._swept = self._dropped = False
         self.inert = False
         self.failure: BaseException | None = None
@@ -205,11 +205,14 @@ class Child:
 
     def _next_step(self) -> None:
         self._stop_timer = None
-        for what, seconds in self._steps:
+        while self._steps:
+            (what, seconds), self._steps = self._steps[0], self._steps[1:]
             if self._act(what):
                 if seconds is not None:
                     self._stop_timer = self.loop.call_later(seconds, self._next_step)
-                return
+                break
+        if self._exited_at is not None:
+            self._bound_drain()
 
     def _act(self, what: int | Callable[[int], object]) -> bool:
         if callable(what):
@@ -220,6 +223,8 @@ class Child:
                     self.failure = error
                 return False
             return True
+        if what == signal.SIGKILL and self._cgroup is not None:
+            self._cgroup.kill()
         try:
             self.signal(what)
         except PermissionError:
@@ -245,8 +250,8 @@ class Child:
         if self._stop_timer is not None:
             self._stop_timer.cancel()
             self._stop_timer = None
-        self._steps = iter(())
-        self._act(signal.SIGKILL)
+        self._steps = ((signal.SIGKILL, None),)
+        self._next_step()
 
     def drop(self) -> None:
         """Nobody is left who wants to know: from a finalizer, so on any thread."""
@@ -287,21 +292,32 @@ class Child:
             self._feeder.cancel()
         elif self.sink is not None:
             self.sink.end_with_child()
-        drain = 0.0 if self._dropped else self._options.drain
-        if drain is not None:
-            self._cancel_timer("_timeout_timer")
         if self._ending is None and self._is_open():
-            if drain is not None:
-                self._drain_timer = self.loop.call_later(drain, self._on_drain_over)
+            self._bound_drain()
         else:
             self._finish_if_done()
+
+    def _bound_drain(self) -> None:
+        seconds = self._drain_seconds()
+        if self._drain_timer is None and seconds is not None and self._ending is None:
+            self._cancel_timer("_timeout_timer")
+            self._drain_timer = self.loop.call_later(seconds, self._on_drain_over)
+
+    def _drain_seconds(self) -> float | None:
+        if self._dropped:
+            return 0.0
+        if self._options.drain is None and self.stop_reason is not None and not self._steps:
+            # stopped to the last step: who holds the pipe now has left the group
+            return LAST_GRACE_S
+        return self._options.drain
 
     def _on_drain_over(self) -> None:
         self._drain_timer = None
         if self._sweeps() and not self._swept:
             # who holds the pipe dies now; what it wrote is still to be read
             self._sweep()
-            grace = min(self._options.drain or 0.0, LAST_GRACE_S)
+            drain = self._options.drain
+            grace = LAST_GRACE_S if drain is None else min(drain, LAST_GRACE_S)
             self._drain_timer = self.loop.call_later(grace, self._on_drain_over)
             return
         self._feeder = None

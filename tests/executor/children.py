@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +84,19 @@ def holdings() -> tuple[int, int, int]:
     """Counts of descriptors, threads and children."""
     gc.collect()
     return len(descriptors()), threading.active_count(), len(children_of_ours())
+
+
+def in_a_fork(act: Callable[[], None]) -> None:
+    """Run ``act`` in a forked copy of this process, for what must not be done to the tests' own."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            act()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0

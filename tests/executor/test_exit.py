@@ -1,0 +1,243 @@
+"""How a run ends: cases 38 to 45 of the conformance list."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from children import EXIT_1, SLEEP_30, TRUE, children_of_ours, in_a_fork, is_alive, py, sh, until
+
+from executor import CommandFailed, Subprocess, run
+
+
+# 38
+@pytest.mark.parametrize("code", [0, 1, 42, 127, 255])
+@pytest.mark.gen_test(timeout=60)
+async def test_exit_code_is_exact(io_loop, code):
+    assert (await run(sh(f"exit {code}"))).status == code
+
+
+# 39
+@pytest.mark.parametrize("name", ["KILL", "TERM", "HUP", "USR1", "ABRT", "RTMIN"])
+@pytest.mark.gen_test(timeout=60)
+async def test_death_by_a_signal_is_its_number_negative(io_loop, name):
+    number = getattr(signal, f"SIG{name}")
+    result = await run(py(f"import os; os.kill(os.getpid(), {int(number)})"))
+    assert (result.status, result.was_cancelled, result.has_timed_out) == (-number, False, False)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_core_dump_does_not_change_the_status(io_loop, tmp_path):
+    result = await run(sh("ulimit -c unlimited; kill -ABRT $$"), cwd=tmp_path)
+    assert result.status == -signal.SIGABRT
+    assert isinstance(result.core_dumped, bool)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_check_raises_with_the_result_unless_all_is_well(io_loop):
+    assert (await run(TRUE, check=True)).status == 0
+    with pytest.raises(CommandFailed, match="ended with exit code 1") as caught:
+        await run(EXIT_1, check=True)
+    assert caught.value.result.status == 1
+    with pytest.raises(CommandFailed, match="SIGTERM after its timeout"):
+        await run(SLEEP_30, check=True, timeout=0.05)
+    with pytest.raises(CommandFailed):
+        await run(sh("trap 'exit 0' TERM; sleep 30 & wait"), check=True, timeout=0.3)
+
+
+# 40
+@pytest.mark.gen_test(timeout=60)
+async def test_child_that_is_gone_before_we_look_settles(io_loop):
+    for _ in range(20):
+        sp = Subprocess(args=sh("exit 9"), stdout=None, stderr=None)
+        sp.start()
+        os.waitid(os.P_PID, sp.pid, os.WEXITED | os.WNOWAIT)
+        assert (await sp.wait()).status == 9
+
+
+# 41
+def seize(pid: int) -> subprocess.Popen[bytes]:
+    """A tracer of ``pid``: what it traces is its own zombie first, and ours when it lets go."""
+    code = """
+import ctypes, sys, os
+libc = ctypes.CDLL(None, use_errno=True)
+pid = int(sys.argv[1])
+if libc.ptrace(0x4206, pid, 0, 0): os._exit(3)
+print("traced", flush=True)
+sys.stdin.read()
+os.waitpid(pid, 0)
+"""
+    args = [sys.executable, "-c", code, str(pid)]
+    return subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_readable_pidfd_of_a_traced_child_is_asked_again_without_a_spin(io_loop):
+    sp = Subprocess(args=SLEEP_30)
+    sp.start()
+    with seize(sp.pid) as tracer:
+        if not tracer.stdout.readline():
+            sp.cancel()
+            await sp.wait()
+            pytest.skip("the system allows no tracing here")
+        sp.send_signal(signal.SIGKILL)
+        await until(lambda: not is_alive(sp.pid))
+        cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        await asyncio.sleep(0.4)
+        assert sp.result is None
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu < 0.2
+        tracer.stdin.close()
+        assert (await sp.wait()).status == -signal.SIGKILL
+
+
+# 42
+@pytest.mark.gen_test(timeout=60)
+async def test_hundred_children_that_end_at_once_all_settle(io_loop):
+    gate, opened = os.pipe()
+    runs = [asyncio.ensure_future(run(sh("read x; exit 5"), stdin=gate)) for _ in range(100)]
+    await until(lambda: len(children_of_ours()) >= 100)
+    os.close(opened)
+    assert [(await each).status for each in runs] == [5] * 100
+    os.close(gate)
+
+
+# 43
+def test_loops_of_other_threads_work():
+    results: list[bytes] = []
+
+    async def several() -> None:
+        for _ in range(10):
+            results.append((await run(sh("cat; kill -9 $$"), input=b"x")).stdout)
+
+    threads = [threading.Thread(target=asyncio.run, args=(several(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results == [b"x"] * 20
+
+
+# 44
+@pytest.mark.gen_test(timeout=60)
+async def test_other_users_of_subprocess_are_not_disturbed(io_loop):
+    handler = signal.getsignal(signal.SIGCHLD)
+    others = [subprocess.Popen(["sh", "-c", "exit 6"]) for _ in range(5)]
+    theirs = await asyncio.create_subprocess_exec("sh", "-c", "exit 7")
+    assert [r.status for r in await asyncio.gather(*(run(sh("exit 8")) for _ in range(20)))] == [
+        8
+    ] * 20
+    assert [other.wait() for other in others] == [6] * 5
+    assert await theirs.wait() == 7
+    assert signal.getsignal(signal.SIGCHLD) is handler
+    assert signal.set_wakeup_fd(-1) in (-1, *range(1024))
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["closed", "open"])
+@pytest.mark.gen_test(timeout=60)
+async def test_child_reaped_by_another_settles(io_loop, kept):
+    """Its code is known only where the kernel tells it by the pidfd (Linux 6.15)."""
+    sp = Subprocess(args=sh("sleep 60 & exit 5") if kept else sh("exit 5"), drain=0.1)
+    sp.start()
+    os.waitpid(sp.pid, 0)
+    result = await sp.wait()
+    assert result.status in (5, None)
+    assert (result.usage, result.incomplete) == (None, kept)
+    if kept:
+        await end_group(sp.pid)
+
+
+async def end_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def test_with_sigchld_ignored_every_run_settles():
+    def act() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        asyncio.run(several())
+
+    async def several() -> None:
+        results = await asyncio.gather(*(run(sh("echo out; exit 5")) for _ in range(20)))
+        assert {r.stdout for r in results} == {b"out\n"}
+        assert {r.status for r in results} <= {5, None}
+        timed_out = await run(SLEEP_30, timeout=0.05)
+        assert timed_out.has_timed_out
+        assert timed_out.status in (-signal.SIGTERM, None)
+        try:
+            await run(["/nonexistent"])
+        except FileNotFoundError:
+            return
+        raise AssertionError
+
+    in_a_fork(act)
+
+
+# 45
+@pytest.mark.gen_test(timeout=60)
+async def test_usage_belongs_to_this_child_alone(io_loop):
+    busy = py("import time\nwhile time.process_time() < 0.3: pass")
+    worked, slept = await asyncio.gather(run(busy), run(["sleep", "0.2"]))
+    assert worked.usage.user_seconds + worked.usage.system_seconds >= 0.29
+    assert slept.usage.user_seconds + slept.usage.system_seconds < 0.2
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_peak_memory_is_never_below_the_true_one(io_loop):
+    big = await run(py("x = bytearray(200 << 20); x[::4096] = b'x' * len(x[::4096])"))
+    assert big.usage.max_rss_bytes > 200 << 20
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_times_are_those_of_the_command(io_loop):
+    import time
+
+    before = time.time()
+    result = await run(["sleep", "0.3"])
+    assert before - 1 < result.started_at < time.time() + 1
+    assert 0.3 <= result.duration < 20
+
+
+# without pidfds
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
+@pytest.mark.gen_test(timeout=60)
+async def test_without_pidfds_the_exit_is_polled_for(io_loop, monkeypatch, error):
+    """An old kernel, or a sandbox that forbids the call; neither can be had here."""
+
+    def refuse(pid: int) -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert (await run(sh("echo x; sleep 0.1; exit 5"))).stdout == b"x\n"
+    stopped = await run(SLEEP_30, timeout=0.1)
+    assert (stopped.status, stopped.has_timed_out) == (-signal.SIGTERM, True)
+    sp = Subprocess(args=SLEEP_30)
+    sp.start()
+    assert sp.send_signal(signal.SIGUSR1, group=False)
+    assert (await sp.wait()).status == -signal.SIGUSR1
+
+
+def test_status_survives_a_thief_where_the_kernel_tells():
+    """PIDFD_GET_INFO with PIDFD_INFO_EXIT."""
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    if release < (6, 15):
+        pytest.skip("needs Linux 6.15")
+
+    async def main() -> None:
+        for text, status in (("exit 5", 5), ("kill -9 $$", -9)):
+            sp = Subprocess(args=sh(text))
+            sp.start()
+            os.waitpid(sp.pid, 0)
+            assert (await sp.wait()).status == status
+
+    asyncio.run(main())
+    assert ctypes.sizeof(ctypes.c_uint64) == 8
