@@ -86,7 +86,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     args: Annotated[list[str], Meta(min_length=1, max_length=ARGS_MAX)]
     env: Annotated[dict[str, str], Meta(max_length=ENV_MAX)] = {}
     cwd: str | None = None
-    stdin: Stdin | None = None
+    stdin: Stdin | Literal["open"] | None = None
     timeout: Annotated[float, Meta(gt=0)] | None = None
     stop: Stop = Stop()
     limits: Limits = Limits()
@@ -164,6 +164,24 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def has_ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED
+
+    def as_of(self, state: State) -> Job:
+        """Return the job as it was when it came into an earlier state."""
+        if state == self.state != "queued":
+            return self
+        before = msgspec.structs.replace(
+            self,
+            state=state,
+            **dict.fromkeys(("reason", "error", "finished_at", "duration", "exit_code")),
+            **dict.fromkeys(("signal", "usage")),
+            has_timed_out=False,
+            stdout=NOTHING,
+            stderr=NOTHING,
+        )
+        if state == "running":
+            return before
+        fields = ("owner", "pid", "started_at")
+        return msgspec.structs.replace(before, cancel_requested=False, **dict.fromkeys(fields))
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,9 +279,9 @@ def _wrong_cwd(cwd: str | None) -> Wrong:
         yield "", "must be an absolute path"
 
 
-def _wrong_stdin(stdin: Stdin | None) -> Wrong:
+def _wrong_stdin(stdin: object) -> Wrong:
     if not isinstance(stdin, Stdin):
-        return
+        return  # nothing, or "open"
     if (stdin.text is None) == (stdin.base64 is None):
         yield "", "give one of 'text' and 'base64'"
         return

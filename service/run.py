@@ -7,17 +7,17 @@ import os
 import pwd
 from collections.abc import Callable
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
+from typing import Any
 
-from executor import Limits, Result, Subprocess
+from executor import PIPE, Limits, Result, Subprocess
 from service import jobs, orphans
 from service.errors import Conflict
-from service.jobs import End, Reason, State, Stream, Usage
+from service.jobs import End, Reason, State, Stdin, Stream, Usage
 from service.journal import Journal
 from service.ledger import Claim, Start
 
 RLIMITS = ("address_space", "cpu_seconds", "open_files", "processes", "file_size", "core_size")
-STREAMS = ("stdout", "stderr")
 
 
 class Run:
@@ -32,6 +32,7 @@ class Run:
         "_on_end",
         "_process",
         "content",
+        "created_at",
         "end",
         "id",
         "journal",
@@ -43,13 +44,23 @@ class Run:
         """Take a claimed job; nothing runs yet."""
         self.id = claim.id
         self.spec = claim.spec
+        self.created_at = claim.created_at
         self.journal = journal
         self.started_at: str | None = None
         self.end: End | None = None
         self.content: bytes | None = None
         self._on_end = on_end
         self._error: str | None = None
-        self._process: Subprocess | None = None
+        self._process: Subprocess[bytes] | None = None
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether the command was stopped, by its timeout or on request, before its own end."""
+        return (
+            self._process is not None
+            and self.end is not None
+            and (self.end.reason in ("timeout", "cancelled"))
+        )
 
     def start(self) -> Start | None:
         """Start the command; None when that is impossible, which then is how the job ended."""
@@ -72,27 +83,61 @@ class Run:
         """End the job without ever starting its command."""
         self._finish("cancelled", "cancelled")
 
+    def check_stdin(self) -> None:
+        """Raise Conflict unless the command runs and its stdin was asked to be open."""
+        self._open_stdin()
+
+    async def write_stdin(self, data: bytes) -> None:
+        """Write to the command's open stdin as fast as it reads; Conflict when that can't be."""
+        try:
+            await self._open_stdin().write(data)
+        except (BrokenPipeError, ValueError) as exc:
+            raise Conflict("nobody reads the job's stdin any more") from exc
+
+    def close_stdin(self) -> None:
+        """End the command's open stdin; Conflict when it has none."""
+        self._open_stdin().close_stdin()
+
+    def _open_stdin(self) -> Subprocess[bytes]:
+        if self.spec.stdin != "open":
+            raise Conflict("the job was not submitted with 'stdin': 'open'")
+        if self._process is None or self.end is not None:
+            raise Conflict("the job is not running")
+        return self._process
+
     def signal(self, number: int) -> None:
         """Signal the command's process group; Conflict unless it runs."""
         if self._process is None or self.end is not None:
             raise Conflict("the job is not running")
         self._process.send_signal(number)
 
-    def _subprocess(self) -> Subprocess:
+    def _subprocess(self) -> Subprocess[bytes]:
         spec = self.spec
         limits = {name: getattr(spec.limits, name) for name in RLIMITS}
         return Subprocess(
             self._ended,
             timeout=-1 if spec.timeout is None else spec.timeout,
-            stop=((jobs.signal_number(spec.stop.signal), spec.stop.grace), (SIGKILL, None)),
-            input=spec.stdin.content() if spec.stdin else None,
+            stop=(
+                (jobs.signal_number(spec.stop.signal) or SIGTERM, spec.stop.grace),
+                (SIGKILL, None),
+            ),
+            **self._stdin(),
             max_output=0,
             on_output=self.journal.write,
             limits=Limits(**limits) if any(v is not None for v in limits.values()) else None,
+            kill_group=True,
             args=spec.args,
             env={**base_environment(), orphans.MARK: self.id, **spec.env},
             cwd=spec.cwd or base_environment()["HOME"],
         )
+
+    def _stdin(self) -> dict[str, Any]:
+        match self.spec.stdin:
+            case None:
+                return {}
+            case Stdin() as stdin:
+                return {"input": stdin.content()}
+        return {"stdin": PIPE}
 
     def _ended(self, *_: object) -> None:
         result = self._process.result if self._process else None

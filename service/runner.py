@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from service.errors import Conflict, Draining, LedgerError, NotFound, ServiceError
-from service.jobs import Job, Spec
+from service.jobs import End, Job, Spec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start, Submission
 from service.peers import KNOWS_OF_WORK, Peers
 from service.recovery import recover
 from service.run import Run
 from service.settings import JobsSettings
+from service.sweep import Sweep
 from service.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,13 @@ class Runner:
     """The jobs of one process."""
 
     def __init__(
-        self, ledger: Ledger, peers: Peers, journals: Path, settings: JobsSettings, owner: str
+        self,
+        ledger: Ledger,
+        peers: Peers,
+        journals: Path,
+        settings: JobsSettings,
+        owner: str,
+        on_end: Callable[[End, str], None] = lambda end, created_at: None,
     ) -> None:
         """Take its parts; nothing happens before `start`."""
         self.owner = owner
@@ -45,12 +52,14 @@ class Runner:
         self._peers = peers
         self._journals = journals
         self._settings = settings
+        self._on_end = on_end
         self._slots = settings.running
         self._claims_asked = 0
         self._unwanted: set[str] = set()
         self._starts: list[Start] = []
         self._knows_of_work = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sweep = Sweep()
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
@@ -87,6 +96,7 @@ class Runner:
         )
         if claiming is not None:
             await asyncio.wait([claiming])
+        self._tell_changes()
         if room < len(specs):
             self._set_knows_of_work(True)
             self._peers.tell_of_work()
@@ -104,7 +114,7 @@ class Runner:
             self._unwanted.add(id)  # a claim may be bringing it
         if has_changed and job.has_ended:
             self.waiting.tell(id, "ended")
-            self._peers.tell_news()
+            self._tell_changes()
         return job, has_changed
 
     def signal(self, id: str, number: int) -> None:
@@ -131,7 +141,7 @@ class Runner:
         for claim in claims:
             self._start(claim)
         if claims:
-            self._peers.tell_news()
+            self._tell_changes()
         if not self._claims_asked:
             self._unwanted.clear()
 
@@ -149,10 +159,14 @@ class Runner:
 
     def _ended(self, run: Run) -> None:
         self._slots += 1
+        if run.end is not None:
+            self._on_end(run.end, run.created_at)
         self._spawn(self._write_end(run))
         self._claim_more()
 
     async def _write_end(self, run: Run) -> None:
+        if run.was_stopped:
+            await self._sweep.clear(run.id)
         while run.end is not None:
             try:
                 await self._ledger.end(run.id, run.end, run.content)
@@ -165,7 +179,7 @@ class Runner:
         run.journal.close()
         del self.runs[run.id]
         self.waiting.tell(run.id, "ended")
-        self._peers.tell_news()
+        self._tell_changes()
 
     def _write_start_soon(self, start: Start) -> None:
         if not self._starts:
@@ -178,6 +192,12 @@ class Runner:
         runs = self.runs
         if still := [start for start in starts if (run := runs.get(start.id)) and not run.end]:
             await self._ledger.start(still)
+            self._tell_changes()
+
+    def _tell_changes(self) -> None:
+        """Tell those who follow, here and elsewhere, to look into the ledger."""
+        self.waiting.changes.tell()
+        self._peers.tell_news()
 
     def _claim_more(self) -> None:
         if self._knows_of_work and self._slots > 0 and not self.is_draining:

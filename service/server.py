@@ -15,7 +15,9 @@ from tornado.netutil import bind_sockets, bind_unix_socket
 from service import logs
 from service.errors import SettingsError
 from service.ledger.sqlite import SqliteLedger
+from service.metrics import Metrics
 from service.peers import Peers
+from service.retention import Retention
 from service.runner import Runner
 from service.settings import Settings
 from service.state import StateDir
@@ -37,16 +39,25 @@ async def serve(settings: Settings, port: int) -> None:
     stopping = _stop_signal()
     try:
         peers = Peers(state, port, settings.ports)
-        ledger = SqliteLedger(state.ledger)
-        runner = Runner(ledger, peers, state.journals, settings.jobs, owner=str(port))
-        app = make_app(ledger, runner, settings, state.token())
+        metrics = Metrics(state.metrics, port)
+        ledger = SqliteLedger(state.ledger, metrics.commit.observe)
+        runner = Runner(
+            ledger, peers, state.journals, settings.jobs, str(port), on_end=metrics.job_ended
+        )
+        retention = Retention(
+            ledger, state.journals, state.run / "retention.lock", settings.retention
+        )
+        app = make_app(ledger, runner, metrics, settings, state.token())
         _raise_descriptor_limit()
         try:
             await runner.start()
             front = _server(app, _tcp_sockets(port))
             inner = _server(app, [_unix_socket(state, port)])
+            chores = [asyncio.create_task(c) for c in (retention.run(), metrics.watch_loop())]
             log.info("ready on port %d", port)
             await stopping.wait()
+            for chore in chores:
+                chore.cancel()
             log.info("draining")
             await _drain(app, front, inner)
         finally:

@@ -72,6 +72,19 @@ class JobsSettings(msgspec.Struct, frozen=True):
     """Seconds that running jobs have to finish after TERM before they are stopped."""
 
 
+class RetentionSettings(msgspec.Struct, frozen=True):
+    """How long ended jobs and their output stay; whatever bound is reached first."""
+
+    age: Annotated[float, Meta(gt=0, le=3_153_600_000)] = 30 * 86_400.0
+    """Seconds after a job's end."""
+    count: Annotated[int, Meta(ge=0, le=10**9)] = 2_000_000
+    """Ended jobs, the newest ones."""
+    output_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 20 * 1024**3
+    """Bytes of all output files together."""
+    interval: Annotated[float, Meta(ge=0.1, le=86_400)] = 60.0
+    """Seconds between two looks."""
+
+
 class HttpSettings(msgspec.Struct, frozen=True):
     """Limits on what a client may send."""
 
@@ -97,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True):
     front: FrontSettings = FrontSettings()
     processes: ProcessesSettings = ProcessesSettings()
     jobs: JobsSettings = JobsSettings()
+    retention: RetentionSettings = RetentionSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 

@@ -23,6 +23,7 @@ class StateDir:
         self.journals = self.path / "journals"
         self.log = self.path / "log"
         self.run = self.path / "run"
+        self.metrics = self.path / "metrics"
         self.tmp = self.path / "tmp"
 
     def socket(self, port: int) -> Path:
@@ -42,7 +43,7 @@ class StateDir:
         if len(os.fsencode(self.notices(65_535))) > SOCKET_PATH_MAX:
             raise SettingsError(f"state.dir: too long for a unix socket: {self.path}")
         try:
-            for directory in (self.path, self.journals, self.log, self.run, self.tmp):
+            for directory in (self.path, self.journals, self.log, self.metrics, self.run, self.tmp):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
         except OSError as exc:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Literal
 
+from service.changes import Changes
 from service.ledger import Ledger
 from service.peers import WANTS_NEWS, Peers
 
@@ -21,6 +22,7 @@ class Waiting:
         self._ledger = ledger
         self._peers = peers
         self._here = here
+        self.changes = Changes(lambda _: self._say())
         self._futures: dict[str, dict[asyncio.Future[None], Progress]] = {}
 
     async def wait(self, id: str, progress: Progress, timeout_s: float) -> bool:
@@ -30,7 +32,7 @@ class Waiting:
         try:
             if id not in self._here:
                 # said before looking: what happens after the look is told
-                self._peers.say(WANTS_NEWS, True)
+                self._say()
                 await self._look_at([id])
             return bool((await asyncio.wait([future], timeout=timeout_s))[0])
         finally:
@@ -49,6 +51,7 @@ class Waiting:
 
     async def look(self) -> None:
         """Find in the ledger how far the jobs are that run elsewhere."""
+        self.changes.tell()
         if elsewhere := [id for id in self._futures if id not in self._here]:
             await self._look_at(elsewhere)
 
@@ -61,5 +64,8 @@ class Waiting:
         del waiting[future]
         if not waiting:
             del self._futures[id]
-        if not self._futures:
-            self._peers.say(WANTS_NEWS, False)
+        self._say()
+
+    def _say(self) -> None:
+        """Say to the peers whether anybody here wants their news."""
+        self._peers.say(WANTS_NEWS, bool(self._futures) or self.changes.is_watched)

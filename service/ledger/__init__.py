@@ -20,6 +20,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     id: str
     spec: Spec
+    created_at: str
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -51,6 +52,20 @@ class Page(msgspec.Struct, frozen=True):
 
     jobs: list[Job]
     next: str | None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A change of state: the job as it was right after, numbered in the order of the changes."""
+
+    seq: int
+    job: Job
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Which ended jobs may stay: not older than `finished_after`, and the newest `count`."""
+
+    finished_after: str
+    count: int
 
 
 class Ledger(Protocol):
@@ -119,6 +134,18 @@ class Ledger(Protocol):
 
     async def owners(self) -> list[str]:
         """Return every owner of an unfinished job."""
+        ...
+
+    async def events(self, after: int, limit: int) -> list[Event]:
+        """Return the changes of state after a number; those of forgotten jobs are left out."""
+        ...
+
+    async def last_event(self) -> int:
+        """Return the number of the newest change of state; 0 when there was none."""
+        ...
+
+    async def expire(self, bounds: Bounds, limit: int) -> list[str]:
+        """Forget up to `limit` of the oldest ended jobs that may not stay; return their ids."""
         ...
 
     async def tally(self) -> Mapping[State, int]:

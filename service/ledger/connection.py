@@ -13,6 +13,8 @@ from service.errors import LedgerError
 # Earlier builds can corrupt a WAL database that several connections write: sqlite.org/wal.html.
 SQLITE_MIN = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
+# The schema's versions, one script each; a script that has been released is never edited.
+SCRIPTS = ("schema.sql", "002-events.sql")
 
 
 class Turn:
@@ -53,7 +55,8 @@ def connect(path: Path, *, is_reader: bool = False) -> apsw.Connection:
 
 def migrate(db: apsw.Connection) -> None:
     """Bring the schema up to date; LedgerError when it is newer than this code."""
-    scripts = [importlib.resources.files("service.ledger").joinpath("schema.sql").read_text()]
+    directory = importlib.resources.files("service.ledger")
+    scripts = [directory.joinpath(name).read_text() for name in SCRIPTS]
     version = db.pragma("user_version")
     if version > len(scripts):
         raise LedgerError(f"made by a newer squall: version {version}, known {len(scripts)}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +18,9 @@ COLUMNS = (
 
 encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(Spec).decode
-_stdin = msgspec.json.Decoder(Stdin).decode
+_stdin: Callable[[bytes], Stdin | Literal["open"]] = msgspec.json.Decoder(
+    Stdin | Literal["open"]
+).decode
 _usage = msgspec.json.Decoder(Usage).decode
 
 
@@ -45,12 +48,12 @@ def row_of(job: Job, spec: Spec) -> tuple[str, str, bytes | None, str]:
     return job.id, encode(spec).decode(), stdin, job.created_at
 
 
-def claim_of(id: Any, spec: Any, stdin: Any) -> Claim:
-    """Return a claim from its columns id, spec, stdin."""
+def claim_of(id: Any, spec: Any, stdin: Any, created_at: Any) -> Claim:
+    """Return a claim from its columns id, spec, stdin, created_at."""
     claimed = _spec(spec)
     if stdin is not None:
         claimed = msgspec.structs.replace(claimed, stdin=_stdin(stdin))
-    return Claim(id, claimed)
+    return Claim(id, claimed, created_at)
 
 
 def job_of(

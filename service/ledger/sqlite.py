@@ -10,6 +10,7 @@ job would be found `lost`, never run again.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,8 +19,8 @@ import apsw
 import msgspec
 
 from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
-from service.jobs import End, Ids, Job, Spec, State, check_move, now
-from service.ledger import Claim, Page, Query, Start, Submission
+from service.jobs import ENDED, End, Ids, Job, Spec, State, check_move, now
+from service.ledger import Bounds, Claim, Event, Page, Query, Start, Submission
 from service.ledger.connection import Turn, connect, migrate, refuse_unsound_sqlite
 from service.ledger.door import Door, Group
 from service.ledger.pages import page_sql
@@ -36,14 +37,23 @@ from service.ledger.rows import (
 
 T = TypeVar("T")
 
+# Far more than a follower that reconnects can have missed.
+EVENTS_KEPT = 100_000
+
 _ids = msgspec.json.Decoder(list[str]).decode
 
 
 class SqliteLedger:
     """See `service.ledger.Ledger` for what the verbs promise."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the ledger, made or migrated where needed; raises LedgerError."""
+    def __init__(
+        self, path: Path, on_commit: Callable[[float], None] = lambda seconds: None
+    ) -> None:
+        """Open the ledger, made or migrated where needed; raises LedgerError.
+
+        `on_commit` is called, on the writer's thread, with the seconds that a group took.
+        """
+        self._on_commit = on_commit
         refuse_unsound_sqlite()
         self._new_id = Ids()
         try:
@@ -99,7 +109,7 @@ class SqliteLedger:
         def write() -> list[Claim]:
             rows = self._db.execute(
                 "UPDATE jobs SET owner = ? WHERE id IN (SELECT id FROM jobs WHERE state = 'queued'"
-                " AND owner IS NULL ORDER BY id LIMIT ?) RETURNING id, spec, stdin",
+                " AND owner IS NULL ORDER BY id LIMIT ?) RETURNING id, spec, stdin, created_at",
                 (owner, limit),
             ).fetchall()
             return sorted((claim_of(*row) for row in rows), key=lambda claim: claim.id)
@@ -144,11 +154,7 @@ class SqliteLedger:
             job = _get(self._db, id)
             if not job.has_ended:
                 raise Conflict(f"the job is {job.state}")
-            self._db.executemany(
-                "DELETE FROM labels WHERE name = ? AND value = ? AND job_id = ?",
-                [(name, value, id) for name, value in job.labels.items()],
-            )
-            self._db.execute("DELETE FROM jobs WHERE id = ?", (id,))
+            _forget(self._db, job)
             return job
 
         return await self._writes.pass_through(write, is_durable=True)
@@ -212,6 +218,53 @@ class SqliteLedger:
 
         return await self._reads.pass_through(read)
 
+    async def events(self, after: int, limit: int) -> list[Event]:
+        """Return the changes of state after a number."""
+        sql = (
+            f"SELECT seq, events.state, {', '.join(f'jobs.{name}' for name in COLUMNS.split(', '))}"
+            " FROM events JOIN jobs ON jobs.id = job_id WHERE seq > ? ORDER BY seq LIMIT ?"
+        )
+
+        def read() -> list[Event]:
+            rows = self._read_db.execute(sql, (after, limit))
+            return [Event(seq, job_of(*row).as_of(state)) for seq, state, *row in rows]
+
+        return await self._reads.pass_through(read)
+
+    async def last_event(self) -> int:
+        """Return the number of the newest change of state."""
+
+        def read() -> int:
+            last: int = self._read_db.execute("SELECT coalesce(max(seq), 0) FROM events").get
+            return last
+
+        return await self._reads.pass_through(read)
+
+    async def expire(self, bounds: Bounds, limit: int) -> list[str]:
+        """Forget up to `limit` of the oldest ended jobs that may not stay."""
+
+        def write() -> list[str]:
+            ended = sum(_count(self._db, state) for state in ENDED)
+            too_many = min(max(ended - bounds.count, 0), limit)
+            jobs = [
+                job
+                for number, job in enumerate(_oldest_ended(self._db, limit))
+                if number < too_many or (job.finished_at or "") < bounds.finished_after
+            ]
+            for job in jobs:
+                _forget(self._db, job)
+            self._db.execute(
+                "DELETE FROM submissions WHERE key IN (SELECT key FROM submissions"
+                " WHERE created_at < ? LIMIT ?)",
+                (bounds.finished_after, limit),
+            )
+            self._db.execute(
+                "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?", (EVENTS_KEPT,)
+            )
+            return [job.id for job in jobs]
+
+        return await self._writes.pass_through(write)
+
     async def tally(self) -> Mapping[State, int]:
         """Return how many jobs there are in each state."""
 
@@ -230,6 +283,7 @@ class SqliteLedger:
         await self._writes.pass_through(write)
 
     def _perform_writes(self, group: Group) -> None:
+        begun_at = time.monotonic()
         is_durable = any(operation.is_durable for operation in group)
         try:
             # waiting for one's turn in the kernel: SQLite itself would sleep and try again
@@ -240,6 +294,7 @@ class SqliteLedger:
                     for operation in group:
                         operation.outcome = _outcome(operation.call)
                     self._db.execute("COMMIT")
+                    self._on_commit(time.monotonic() - begun_at)
                 except BaseException:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
@@ -319,6 +374,19 @@ def _end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) -
     db.execute(
         f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?", (*end_row(end), journal, id)
     )
+
+
+def _oldest_ended(db: apsw.Connection, limit: int) -> list[Job]:
+    sql = f"SELECT {COLUMNS} FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY id LIMIT ?"
+    return [job_of(*row) for row in db.execute(sql, (limit,))]
+
+
+def _forget(db: apsw.Connection, job: Job) -> None:
+    db.executemany(
+        "DELETE FROM labels WHERE name = ? AND value = ? AND job_id = ?",
+        [(name, value, job.id) for name, value in job.labels.items()],
+    )
+    db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
 
 
 def _state(db: apsw.Connection, id: str) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from service import checks
 from service.errors import NotFound, ServiceError
 from service.jobs import Job
 from service.ledger import Ledger
+from service.metrics import Metrics
 from service.runner import Runner
 from service.settings import Settings
 from service.state import StateDir
@@ -39,11 +40,18 @@ class App(Application):
     """The parts that handlers work with."""
 
     def __init__(
-        self, routes: list[Any], ledger: Ledger, runner: Runner, settings: Settings, token: str
+        self,
+        routes: list[Any],
+        ledger: Ledger,
+        runner: Runner,
+        metrics: Metrics,
+        settings: Settings,
+        token: str,
     ) -> None:
         """Take the routes and the parts."""
         self.ledger = ledger
         self.runner = runner
+        self.metrics = metrics
         self.squall = settings
         self.state = StateDir(settings.state.dir)
         self.journals: Path = self.state.journals
@@ -75,23 +83,25 @@ class Handler(RequestHandler):
         if self.application.runner.is_draining:
             self.set_header("Connection", "close")
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         """Check access before a byte of the body is read."""
         self.application.access.check(self.request)
         if not self.is_public:
             self.application.access.authenticate(self.request)
         self._check_size(int(self.request.headers.get("Content-Length", 0)))
+        return None
 
     @property
     def body_limit(self) -> int:
         """The largest body that this handler takes, in bytes."""
         return self.application.squall.http.body_bytes
 
-    def data_received(self, chunk: bytes) -> None:
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         """Collect the body, up to the limit; `body` tells when there was more."""
         self._body_size += len(chunk)
         if self._body_size <= self.body_limit:
             self._body.append(chunk)
+        return None
 
     def body(self) -> bytes:
         """Return the whole JSON body; NotJson when it is something else."""

@@ -1,8 +1,11 @@
-"""Whether the process is alive, and whether it takes work."""
+"""Whether the process is alive, whether it takes work, and its numbers."""
 
 from __future__ import annotations
 
+import asyncio
+
 from service.errors import Draining
+from service.metrics import CONTENT_TYPE
 from service.web.handler import Handler
 
 
@@ -27,3 +30,14 @@ class ReadyHandler(Handler):
             raise Draining("this process is stopping")
         await self.application.ledger.probe()
         self.answer({"status": "ready"})
+
+
+class MetricsHandler(Handler):
+    """`/metrics`: for Prometheus, of all processes together."""
+
+    async def get(self) -> None:
+        """Answer the numbers."""
+        tally = await self.application.ledger.tally()
+        text = await asyncio.to_thread(self.application.metrics.text, tally)
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(text)

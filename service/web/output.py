@@ -2,76 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64decode
 from collections.abc import AsyncIterator
 
 import msgspec
-from tornado.iostream import StreamClosedError
 
 from service.jobs import Job
 from service.journal import Reader
 from service.web.follow import Line, follow, read
-from service.web.handler import Handler, encode
-from service.web.problems import wrong_field
-from service.web.query import Parameters, byte_range
+from service.web.handler import encode
+from service.web.query import SEQ_MAX, Parameters, byte_range
 from service.web.recording import recording
 from service.web.relay import is_relayed
+from service.web.streaming import RECONNECT_MS, StreamingHandler
 
 CHUNK_BYTES = 256 * 1024
-RECONNECT_MS = 500
-SEQ_MAX = 2**53
 
 
-class _Streaming(Handler):
-    """An answer that goes on while the job does.
-
-    It ends early when the client goes away, or when this process drains: the client then asks
-    another one to go on where this one stopped.
-    """
-
-    _task: asyncio.Task[object] | None = None
-
-    async def stream(self, media_type: str, parts: AsyncIterator[bytes]) -> None:
-        """Send the parts as they come; nothing on their way may hold them back."""
-        self.set_header("Content-Type", media_type)
-        self.set_header("X-Accel-Buffering", "no")
-        self._task = task = asyncio.current_task()
-        streams = self.application.streams
-        if not is_relayed(self.request):
-            streams.add(self)
-        try:
-            await self.flush()
-            async for part in parts:
-                await self.send(part)
-        except StreamClosedError:
-            pass  # the client went away between two parts
-        except asyncio.CancelledError:
-            if task is None or not self._is_stopped:
-                raise
-            task.uncancel()
-        finally:
-            streams.discard(self)
-
-    _is_stopped = False
-
-    def stop(self) -> None:
-        """End the answer where it is."""
-        if self._task is not None:
-            self._is_stopped = True
-            self._task.cancel()
-
-    def on_connection_close(self) -> None:
-        """Stop following for a client that is gone."""
-        self.stop()
-
-    async def send(self, data: bytes) -> None:
-        """Send a part; returns when the client has taken it, so memory doesn't follow the job."""
-        self.write(data)
-        await self.flush()
-
-
-class StreamHandler(_Streaming):
+class StreamHandler(StreamingHandler):
     """`/v1/jobs/ID/stdout` and `/stderr`: the bytes of one stream that were kept."""
 
     async def get(self, id: str, stream: str) -> None:
@@ -109,13 +57,15 @@ class StreamHandler(_Streaming):
         await self.stream("application/octet-stream", _content(lines, stream))
 
 
-class OutputHandler(_Streaming):
+class OutputHandler(StreamingHandler):
     """`/v1/jobs/ID/output`: the journal as NDJSON or as server-sent events."""
 
     async def get(self, id: str) -> None:
         """Answer the items after a seq; with `follow`, go on until the job has ended."""
         parameters = Parameters(self.request, ("follow", "after"))
-        after = self._after(parameters)
+        after = self.last_event_id()
+        if after is None:
+            after = parameters.number("after", 0, least=0, most=SEQ_MAX)
         job = await self.application.ledger.get(id)
         if parameters.boolean("follow"):
             only_here = is_relayed(self.request)
@@ -128,13 +78,6 @@ class OutputHandler(_Streaming):
             await self.stream("text/event-stream", self._events(job.id, lines))
         else:
             await self.stream("application/x-ndjson", self._ndjson(job.id, lines))
-
-    def _after(self, parameters: Parameters) -> int:
-        if last := self.request.headers.get("Last-Event-ID"):
-            if not (last.isascii() and last.isdecimal() and len(last) < 16):
-                raise wrong_field("Last-Event-ID", "must be the id of an event of this stream")
-            return int(last)
-        return parameters.number("after", 0, least=0, most=SEQ_MAX)
 
     async def _ndjson(self, id: str, lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
         async for _, line in lines:

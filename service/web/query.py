@@ -13,6 +13,7 @@ from service.ledger import Query
 from service.web.problems import RangeNotSatisfiable, wrong_field
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1000
+SEQ_MAX = 2**53
 STATES: tuple[jobs.State, ...] = tuple(jobs.MOVES)
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

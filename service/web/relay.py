@@ -41,6 +41,12 @@ class Relay:
             raise OwnerGone(f"process {owner} went away") from exc
         await _copy(first, stream, handler.detach())
 
+    async def upload(self, request: HTTPServerRequest, owner: str) -> Upload:
+        """Begin to pass a request on whose body is still to come."""
+        stream = await self._connect(owner)
+        await stream.write(_head(request, None))
+        return Upload(stream)
+
     async def lines(self, owner: str, path: str) -> AsyncIterator[bytes]:
         """Yield the lines of an answer to GET as they come, until it ends or breaks off."""
         stream = await self._connect(owner)
@@ -72,17 +78,47 @@ class Relay:
         return stream
 
 
+class Upload:
+    """A request on its way to the owner, its body passed on piece by piece."""
+
+    def __init__(self, stream: IOStream) -> None:
+        """Take the connection, on which the head was sent."""
+        self._stream = stream
+
+    async def write(self, data: bytes) -> None:
+        """Pass a piece on; returns when the owner has taken it."""
+        try:
+            await self._stream.write(b"%x\r\n%s\r\n" % (len(data), data))
+        except StreamClosedError:
+            pass  # the owner has refused, or died: its answer, or none, says so
+
+    async def answer(self, handler: RequestHandler) -> None:
+        """End the body and let the owner answer; OwnerGone when it doesn't."""
+        try:
+            await self.write_end()
+            first = await self._stream.read_bytes(_CHUNK, partial=True)
+        except StreamClosedError as exc:
+            raise OwnerGone("the process that ran the job went away") from exc
+        await _copy(first, self._stream, handler.detach())
+
+    async def write_end(self) -> None:
+        """End the body."""
+        await self._stream.write(b"0\r\n\r\n")
+
+
 def is_relayed(request: HTTPServerRequest) -> bool:
     """Whether another process passed this request on."""
     return HEADER in request.headers
 
 
-def _head(request: HTTPServerRequest, body_size: int) -> bytes:
+def _head(request: HTTPServerRequest, body_size: int | None) -> bytes:
+    """Return the head to send; a body of unknown size is sent in chunks."""
     lines = [f"{request.method} {request.uri} HTTP/1.1"]
     for name, value in request.headers.get_all():
         if name.lower() not in _OWN_HEADERS:
             lines.append(f"{name}: {value}")
-    lines += [f"{HEADER}: 1", "Connection: close", f"Content-Length: {body_size}", "", ""]
+    size = "Transfer-Encoding: chunked" if body_size is None else f"Content-Length: {body_size}"
+    lines += [f"{HEADER}: 1", "Connection: close", size, "", ""]
     return "\r\n".join(lines).encode("latin-1")
 
 

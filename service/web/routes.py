@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from service.ledger import Ledger
+from service.metrics import Metrics
 from service.runner import Runner
 from service.settings import Settings
+from service.web.events import EventsHandler
 from service.web.handler import App, NoRoute
-from service.web.health import LiveHandler, ReadyHandler
+from service.web.health import LiveHandler, MetricsHandler, ReadyHandler
 from service.web.jobs import CancelHandler, JobHandler, JobsHandler, SignalHandler
 from service.web.openapi import OpenApiHandler
 from service.web.output import OutputHandler, StreamHandler
+from service.web.stdin import StdinHandler
 
 _ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
 
@@ -20,13 +23,18 @@ ROUTES = [
     (rf"/v1/jobs/{_ID}/signal", SignalHandler),
     (rf"/v1/jobs/{_ID}/(stdout|stderr)", StreamHandler),
     (rf"/v1/jobs/{_ID}/output", OutputHandler),
+    (rf"/v1/jobs/{_ID}/stdin", StdinHandler),
+    (r"/v1/events", EventsHandler),
     (r"/livez", LiveHandler),
     (r"/readyz", ReadyHandler),
+    (r"/metrics", MetricsHandler),
     (r"/openapi.json", OpenApiHandler),
     (r".*", NoRoute),
 ]
 
 
-def make_app(ledger: Ledger, runner: Runner, settings: Settings, token: str) -> App:
+def make_app(
+    ledger: Ledger, runner: Runner, metrics: Metrics, settings: Settings, token: str
+) -> App:
     """Put the application together."""
-    return App(ROUTES, ledger, runner, settings, token)
+    return App(ROUTES, ledger, runner, metrics, settings, token)

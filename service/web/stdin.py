@@ -1,0 +1,89 @@
+"""Writing to the open stdin of a running job, in pieces of any size, no faster than it reads."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tornado.http1connection import HTTP1Connection
+
+from service.errors import Conflict
+from service.jobs import SECONDS_MAX, Job
+from service.run import Run
+from service.web.handler import Handler
+from service.web.query import Parameters
+from service.web.relay import Upload, is_relayed
+
+# How long a piece waits for a job that is accepted and not claimed yet.
+CLAIM_S = 10.0
+PIECE_MAX = 2**53
+
+
+class _Target(Protocol):
+    """Where the bytes go: the command here, or the process that owns it."""
+
+    async def write(self, data: bytes) -> None: ...
+
+
+class StdinHandler(Handler):
+    """`/v1/jobs/ID/stdin`."""
+
+    _target: _Target
+    _failure: Conflict | None = None
+
+    async def prepare(self) -> None:
+        """Find the command before a byte of the body is read."""
+        super().prepare()
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection):
+            connection.set_max_body_size(PIECE_MAX)
+            connection.set_body_timeout(SECONDS_MAX)
+        self._should_close = Parameters(self.request, ("close",)).boolean("close")
+        job = await self._claimed(self.path_args[0])
+        run = self.application.runner.runs.get(job.id)
+        if run is not None:
+            self._target = _Command(run)
+        elif job.has_ended or job.owner is None or is_relayed(self.request):
+            raise Conflict("the job is not running")
+        else:
+            self._target = await self.application.relay.upload(self.request, job.owner)
+
+    @property
+    def body_limit(self) -> int:
+        """No limit: nothing of the body is kept."""
+        return PIECE_MAX
+
+    async def data_received(self, chunk: bytes) -> None:
+        """Pass a piece on; the next one is read from the client when this one is taken."""
+        if self._failure is None:
+            try:
+                await self._target.write(chunk)
+            except Conflict as exc:
+                self._failure = exc  # told once the client has sent everything
+
+    async def post(self, id: str) -> None:
+        """Close the stdin where that is asked for, and say that all is written."""
+        if isinstance(self._target, Upload):
+            await self._target.answer(self)
+            return
+        if self._failure is not None:
+            raise self._failure
+        if self._should_close and isinstance(self._target, _Command):
+            self._target.run.close_stdin()
+        self.set_status(204)
+        self.finish()
+
+    async def _claimed(self, id: str) -> Job:
+        job = await self.application.ledger.get(id)
+        if job.owner is None and not job.has_ended:
+            await self.application.runner.waiting.wait(id, "claimed", CLAIM_S)
+            job = await self.application.ledger.get(id)
+        return job
+
+
+class _Command:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        run.check_stdin()
+
+    async def write(self, data: bytes) -> None:
+        await self.run.write_stdin(data)

@@ -1,0 +1,77 @@
+"""Open stdin: an interactive program driven over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+
+import pytest
+
+from tests.service.conftest import eventually
+
+
+@pytest.fixture(params=[0, 1], ids=["at the owner", "elsewhere"])
+def port(service, request):
+    return service.ports[request.param]
+
+
+def write(service, job, data=b"", query="", port=None):
+    headers = {"Content-Type": "application/octet-stream"}
+    path = f"/v1/jobs/{job['id']}/stdin{query}"
+    return service.ask("POST", path, data, headers=headers, port=port)
+
+
+def test_an_interactive_program_is_driven(service, port):
+    job = service.submit("python3", "-i", "-q", stdin="open", port=service.ports[0])
+    assert write(service, job, b"6*7\n", port=port).status == 204
+    path = f"/v1/jobs/{job['id']}/stdout"
+    eventually(lambda: service.ask("GET", path, port=port).body == b"42\n")
+    assert write(service, job, b"print('bye')\n", port=port).status == 204
+    assert write(service, job, query="?close=true", port=port).status == 204
+    assert service.wait_state(job["id"], "succeeded")["stdout"]["bytes"] == len(b"42\nbye\n")
+
+
+def test_large_pieces_arrive_exactly(service, port):
+    job = service.submit("sha256sum", stdin="open", port=service.ports[0])
+    data = os.urandom(20_000_000)  # more than any other body may have
+    assert write(service, job, data, port=port).status == 204
+    assert write(service, job, b"end", "?close=true", port=port).status == 204
+    ended = service.wait_state(job["id"], "succeeded")
+    digest = hashlib.sha256(data + b"end").hexdigest()
+    assert service.get(ended["id"], query="?output=true")["stdout"]["text"].startswith(digest)
+
+
+def test_a_program_that_does_not_read_holds_the_sender_back(service, port):
+    job = service.submit("sleep", "60", stdin="open", port=service.ports[0])
+    service.wait_state(job["id"], "running")
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        head = f"POST /v1/jobs/{job['id']}/stdin HTTP/1.1\r\nHost: localhost\r\n"
+        head += f"Authorization: Bearer {service.token}\r\nContent-Length: {2**30}\r\n\r\n"
+        client.sendall(head.encode())
+        client.settimeout(1.0)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while True:
+                sent += client.send(bytes(65_536))
+        assert sent < 64 * 2**20
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+    service.wait_state(job["id"], "cancelled")
+
+
+def test_a_job_without_open_stdin_is_409(service, port):
+    job = service.submit("sleep", "60", port=service.ports[0])
+    service.wait_state(job["id"], "running")
+    assert write(service, job, b"x", port=port).status == 409
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+    service.wait_state(job["id"], "cancelled")
+    assert write(service, job, b"x", port=port).status == 409
+
+
+def test_stdin_that_nobody_reads_any_more_is_409(service, port):
+    script = "exec <&-; echo closed; sleep 60"
+    job = service.submit("sh", "-c", script, stdin="open", port=service.ports[0])
+    path = f"/v1/jobs/{job['id']}/stdout"
+    eventually(lambda: service.ask("GET", path).body == b"closed\n")
+    assert write(service, job, bytes(1_000_000), port=port).status == 409
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
