@@ -25,6 +25,18 @@ class Changes:
             self._event = asyncio.Event()
         await self._event.wait()
 
+    async def take(self) -> None:
+        """Take a change that is there already: at once, or soon when followers were woken just
+        now, so that small changes are taken together. May be cancelled.
+        """
+        now = time.monotonic()
+        if now >= self._woken_at + QUIET_S:
+            self._woken_at = now
+            return
+        event = self._event = self._event or asyncio.Event()
+        self.notify()
+        await event.wait()
+
     def notify(self) -> None:
         """Tell those who wait: now, or soon when that was done just now."""
         if self._event is None or self._timer is not None:

@@ -18,6 +18,9 @@ class Source(Protocol):
     def count(self, stream: int) -> int:
         """How many records the stream has had."""
 
+    def end(self, stream: int) -> int:
+        """The offset after the last record."""
+
     def record(self, stream: int, number: int) -> Record:
         """Return one of the first `slots` or of the last `oldest` of them."""
 
@@ -26,7 +29,9 @@ class Source(Protocol):
 
 
 class Extent(NamedTuple):
-    """The bytes in [0, head) and [start, total) are kept; `head` is `start` when all are."""
+    """At one moment, the bytes in [0, head) and [start, total) are kept; `head` is `start` when
+    all are.
+    """
 
     head: int
     start: int
@@ -37,13 +42,14 @@ class Extent(NamedTuple):
         """How many bytes are kept."""
         return self.head + self.total - self.start
 
+    def offset(self, place: int) -> int:
+        """Return the offset of a byte by its place among those that are kept."""
+        return place if place < self.head else place - self.head + self.start
+
 
 def extent(source: Source, stream: int) -> Extent:
     """Return what is kept of a stream."""
-    layout, count = source.layout, source.count(stream)
-    if not count:
-        return Extent(0, 0, 0)
-    total = source.record(stream, count - 1).end
+    layout, count, total = source.layout, source.count(stream), source.end(stream)
     head, start = (layout.head, total - layout.tail) if total > layout.output_bytes else (total, 0)
     if count > layout.slots + layout.oldest:
         # records are gone too: the oldest one of the last ones stands for them as dropped

@@ -23,7 +23,7 @@ def path(directory: Path, job_id: str) -> Path:
 class File:
     """An open file of a journal: one file a job, for both streams."""
 
-    __slots__ = ("_counts", "_fd", "layout", "lost")
+    __slots__ = ("_counts", "_ends", "_fd", "layout", "lost")
 
     def __init__(self, fd: int, layout: Layout) -> None:
         """Take an open descriptor; `create` and `open` are the ways to make one."""
@@ -31,11 +31,12 @@ class File:
         self.layout = layout
         self.lost: list[Record | None] = [None, None]
         self._counts = [0, 0]
+        self._ends = [0, 0]
 
     @classmethod
     def create(cls, path: Path, layout: Layout) -> File:
         """Make a file, and its directory where it has none; raises OSError and leaves no file."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             fd = os.open(path, flags, 0o600)
         except FileNotFoundError:
@@ -53,7 +54,7 @@ class File:
     @classmethod
     def open(cls, path: Path) -> File:
         """Open a file to read; FileNotFoundError, also when its writer died before the header."""
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             header = os.pread(fd, _LOST + 2 * SIZE, 0)
             if not header.startswith(_MAGIC):
@@ -63,7 +64,8 @@ class File:
                 start = _LOST + stream * SIZE
                 if found := unpack(header[start : start + SIZE]):
                     file.lost[stream] = found[1]
-                file._counts[stream] = file._find_count(stream)
+                count = file._counts[stream] = file._find_count(stream)
+                file._ends[stream] = file.record(stream, count - 1).end if count else 0
         except BaseException:
             os.close(fd)
             raise
@@ -78,6 +80,10 @@ class File:
     def count(self, stream: int) -> int:
         """How many records the stream has had."""
         return self._counts[stream]
+
+    def end(self, stream: int) -> int:
+        """The offset after the last record."""
+        return self._ends[stream]
 
     def record(self, stream: int, number: int) -> Record:
         """Return one of the first `slots` or of the last `oldest` of them."""
@@ -105,7 +111,7 @@ class File:
         number = self._counts[stream] - (not is_new)
         place, lap = self.layout.slot(stream, number)
         _pwrite(self._fd, pack(record, lap), place)
-        self._counts[stream] = number + 1
+        self._counts[stream], self._ends[stream] = number + 1, record.end
 
     def put_lost(self, stream: int, record: Record) -> None:
         """Write down what could not be written; the header has room for it already."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +17,9 @@ from service.journal.item import Item
 from service.journal.layout import Layout
 from service.journal.memory import Memory, encode
 from service.journal.pieces import pieces
-from service.journal.reader import ITEMS_BYTES, Reader, opened
+from service.journal.reader import ITEMS_BYTES, Reader, opened, remove
 from service.journal.record import STREAMS, Record
 from service.journal.text import unfinished
-from service.journal.view import View
 
 INLINE_BYTES = 16 * 1024  # so much may lie in memory and, after the end, in the ledger
 INLINE_RECORDS = 1024
@@ -41,7 +40,8 @@ class Journal(Reader):
     It starts in memory and moves to a file when it grows or gets older than a moment; from then
     on everything is in the page cache when `write` returns, but for the first bytes of a
     character, which wait some milliseconds for the others. All methods belong to the loop's
-    thread, and `write` needs its loop running. A full disk costs output, never an exception.
+    thread, and `write` needs its loop running. A full disk costs output, never an exception: from
+    the first byte that cannot be written, a stream counts as dropped.
 
     Its life: `write` ..., `finish`, the ledger takes what that returned, `close`.
     """
@@ -62,6 +62,7 @@ class Journal(Reader):
         self._seq = 0
         self._ends = [0, 0]
         self._lost = [0, 0]
+        self._dropped = [0, 0]  # known from the end on
         self._held = [b"", b""]
         self._last: Record | None = None  # the last chunk, while it may grow
         self._last_stream = 0
@@ -82,6 +83,12 @@ class Journal(Reader):
         """How many bytes were read from the job so far."""
         index = STREAMS.index(stream)
         return self._ends[index] + self._lost[index]
+
+    def dropped(self, stream: str) -> int:
+        """How many of them are not kept."""
+        if self.is_finished:
+            return self._dropped[STREAMS.index(stream)]
+        return super().dropped(stream)
 
     def write(self, stream: str, chunk: Content) -> None:
         """Add what was read from the job; RuntimeError after `finish`."""
@@ -106,11 +113,8 @@ class Journal(Reader):
         """
         if self.is_finished:
             return self._blob
-        self._release_now()
-        self.is_finished = True
-        self._note_lost()
-        if self._is_inline():
-            self._blob = encode(self._store)
+        self._end()
+        self._blob = self._inline() if self._is_small() else None
         if isinstance(self._store, file.File):
             self._store.close()
             if self._blob is not None:
@@ -131,18 +135,18 @@ class Journal(Reader):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        if self._blob is not None:
-            if self._has_file:
-                file.path(self._directory, self._job_id).unlink(missing_ok=True)
-        elif not self.is_finished:
-            self._release_now()
-            if isinstance(self._store, Memory) and self._seq:
+        if self._blob is not None and self._has_file:
+            try:
+                remove(self._directory, self._job_id)
+            except OSError as exc:  # it goes when the job is forgotten
+                self._warn(exc)
+        if not self.is_finished:
+            if isinstance(self._store, Memory) and self._store.size:
                 self._spill(self._store)
-            self._note_lost()
+            self._end()
             if isinstance(self._store, file.File):
                 self._store.close()
-            self.is_finished = True
-        self._changes.notify_now()
+            self._changes.notify_now()
 
     def items(self, after: int = 0, max_bytes: int = ITEMS_BYTES) -> list[Item]:
         """Return the items after number `after`, in order, until they hold `max_bytes` or so.
@@ -155,11 +159,31 @@ class Journal(Reader):
             self._batch = key, super().items(after, max_bytes)
         return self._batch[1]
 
+    async def follow(
+        self, after: int = 0, max_bytes: int = ITEMS_BYTES
+    ) -> AsyncIterator[list[Item]]:
+        """Yield the items after number `after` as they come, as `items` returns them, to the end.
+
+        Who keeps up gets small reads of some milliseconds together; who doesn't reads on at once.
+        """
+        while True:
+            items = self.items(after, max_bytes)
+            is_newest = not items or items[-1].seq == self._seq
+            if items:
+                after = items[-1].seq
+                yield items
+            elif self.is_finished:
+                return
+            if is_newest:
+                await self.wait_changed(after)
+
     async def wait_changed(self, after: int) -> None:
         """Return when there is an item after number `after`, or at the end; may be cancelled.
 
         For a follower of bytes: take `seq` before reading, and wait with that.
         """
+        if self._seq > after and not self.is_finished:
+            await self._changes.take()
         while self._seq <= after and not self.is_finished:
             await self._changes.wait()
 
@@ -228,29 +252,46 @@ class Journal(Reader):
         self._lost[stream] += len(data)
         return False
 
+    def _end(self) -> None:
+        self._release_now()
+        self._note_lost()
+        try:
+            self._dropped = [super(Journal, self).dropped(stream) for stream in STREAMS]
+        except OSError as exc:
+            self._spoilt(exc)
+        self.is_finished = True
+
     def _note_lost(self) -> None:
         for stream, lost in enumerate(self._lost):
-            if lost:
-                self._seq += 1
-                at = time.time_ns() // 1000
-                record = Record(self._seq, at, self._ends[stream], lost)
-                self._store.lost[stream] = record
-                if isinstance(self._store, file.File):
-                    try:
-                        self._store.put_lost(stream, record)
-                    except OSError as exc:
-                        self._warn(exc)
+            if not lost:
+                continue
+            self._seq += 1
+            at = time.time_ns() // 1000
+            record = self._store.lost[stream] = Record(self._seq, at, self._ends[stream], lost)
+            if isinstance(self._store, file.File):
+                try:
+                    self._store.put_lost(stream, record)
+                except OSError as exc:
+                    self._warn(exc)
 
-    def _is_inline(self) -> bool:
-        if not self._seq:
-            return False
-        if isinstance(self._store, Memory):
-            return True
-        view = View(self._store)
-        return (
-            view.kept(0) + view.kept(1) <= INLINE_BYTES
-            and self._store.count(0) + self._store.count(1) <= INLINE_RECORDS
-        )
+    def _is_small(self) -> bool:
+        if not self._seq or isinstance(self._store, Memory):
+            return self._seq > 0
+        kept = sum(self._ends) + sum(self._lost) - sum(self._dropped)
+        records = self._store.count(0) + self._store.count(1)
+        return kept <= INLINE_BYTES and records <= INLINE_RECORDS
+
+    def _inline(self) -> Content | None:
+        try:
+            return encode(self._store)
+        except OSError as exc:
+            self._spoilt(exc)
+            return None
+
+    def _spoilt(self, exc: OSError) -> None:
+        """The file does not hold what was written to it; the job itself may have seen to that."""
+        self._warn(exc)
+        self._dropped = [self.bytes(stream) for stream in STREAMS]
 
     def _release(self) -> None:
         left = self._held_at + HOLD_S / 2 - time.monotonic()

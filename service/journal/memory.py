@@ -30,6 +30,11 @@ class Memory:
         """How many records the stream has."""
         return len(self._records[stream])
 
+    def end(self, stream: int) -> int:
+        """The offset after the last record."""
+        records = self._records[stream]
+        return records[-1].end if records else 0
+
     def record(self, stream: int, number: int) -> Record:
         """Return one of them."""
         return self._records[stream][number]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from service.journal import file
-from service.journal.extent import Source
+from service.journal.extent import Extent, Source
 from service.journal.item import Item
 from service.journal.layout import Layout
 from service.journal.memory import Memory
@@ -74,12 +73,21 @@ class Reader:
         with self._sources() as source:
             return View(source).dropped(STREAMS.index(stream))
 
-    def read(self, stream: str, start: int, size: int) -> Content:
+    def extent(self, stream: str) -> Extent:
+        """Which bytes are kept now; more may be kept, and others dropped, while the job runs."""
+        with self._sources() as source:
+            return View(source).extent(STREAMS.index(stream))
+
+    def read(self, stream: str, start: int, size: int, of: Extent | None = None) -> Content:
         """Return up to `size` kept bytes from place `start` among the kept bytes: less, or b"",
         only at their end.
+
+        Several reads fit together when they take the same `extent` as `of`; they return less,
+        or b"", too where bytes were dropped since, or all was forgotten.
         """
         with self._sources() as source:
-            return View(source).read(STREAMS.index(stream), start, size)
+            view, index = View(source), STREAMS.index(stream)
+            return view.read(index, start, size, of or view.extent(index))
 
     def read_from(self, stream: str, offset: int, size: int) -> tuple[int, Content]:
         """Return up to `size` kept bytes from `offset` in all that was read, and where they begin:
@@ -127,10 +135,8 @@ def sizes(directory: Path) -> Iterator[tuple[str, int]]:
 
     It looks at every file: with many of them this is for a thread.
     """
-    for group in os.scandir(directory):
-        if not group.is_dir(follow_symlinks=False):
-            continue
-        for entry in os.scandir(group.path):
-            job_id, dot, kind = entry.name.partition(".")
-            if dot and kind == "journal":
-                yield job_id, entry.stat(follow_symlinks=False).st_blocks * 512
+    for path in directory.glob("??/*.journal"):
+        try:
+            yield path.stem, path.lstat().st_blocks * 512
+        except FileNotFoundError:
+            pass  # forgotten meanwhile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from service.journal.extent import Source, extent
+from service.journal.extent import Extent, Source, extent
 from service.journal.item import Item
 from service.journal.record import STREAMS, Record
 
@@ -25,6 +25,10 @@ class View:
         self._source = source
         self._is_live = is_live
 
+    def extent(self, stream: int) -> Extent:
+        """Which bytes are kept now."""
+        return extent(self._source, stream)
+
     def bytes(self, stream: int) -> int:
         """How many bytes were read from the job."""
         return extent(self._source, stream).total + self._lost(stream)
@@ -38,13 +42,20 @@ class View:
         found = extent(self._source, stream)
         return found.start - found.head + self._lost(stream)
 
-    def read(self, stream: int, start: int, size: int) -> Content:
-        """Return kept bytes by their place among the kept bytes."""
-        found = extent(self._source, stream)
-        end = min(start + size, found.kept)
-        front = self._data(stream, start, min(end, found.head))
-        gap = found.start - found.head
-        return front + self._data(stream, max(start, found.head) + gap, end + gap)
+    def read(self, stream: int, start: int, size: int, of: Extent) -> Content:
+        """Return bytes by their place among those kept at the moment `of`."""
+        now = extent(self._source, stream)
+        end = min(start + size, of.kept)
+        parts, place = [], start
+        while place < end:
+            offset = of.offset(place)
+            if now.head <= offset < now.start or offset >= now.total:
+                break  # dropped or forgotten since
+            stop = offset + min(end, of.head if place < of.head else of.kept) - place
+            part = self._data(stream, offset, min(stop, now.head) if offset < now.head else stop)
+            parts.append(part)
+            place += len(part)
+        return b"".join(parts)
 
     def read_from(self, stream: int, offset: int, size: int) -> tuple[int, Content]:
         """Return kept bytes by their offset, and the offset at which they begin."""
@@ -143,15 +154,14 @@ class _Cursor:
         return bisect_right(range(self._size), after, low, key=lambda i: self._at(i).seq)
 
     def _first(self, after: int) -> int:
-        previous = self._at(self._index - 1) if self._index else None
+        record, previous = self.record, self._at(self._index - 1) if self._index else None
         if previous and self._is_cut_first(previous):
             return self._extent.start
+        if record and self._is_cut(record) and not self._is_cut_first(record):
+            return self._extent.start  # an item before tells of the front that went
         if previous and previous.seq == after:
-            # nothing lies between, or it is dropped and its records are gone
-            offset = previous.end
-        else:
-            offset = self.record.offset if self.record else 0
-        return self._extent.start if self.record and self._is_cut(self.record) else offset
+            return previous.end  # not the next offset: the records between may be gone
+        return record.offset if record else 0
 
     def _is_cut(self, record: Record) -> bool:
         """Whether the tail begins inside a record, and this shows."""

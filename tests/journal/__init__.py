@@ -1,0 +1,1 @@
+"""The journal: real files, real writers that are killed, real disks that are full."""
