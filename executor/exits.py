@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import struct
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -132,8 +133,12 @@ class Exit:
             poll = select.poll()
             poll.register(self.pidfd, select.POLLIN)
             poll.poll(seconds * 1000)
-        if self.reap() is None:
-            _orphans.add(self.pid)
+        deadline = time.monotonic() + seconds
+        while self.reap() is None:
+            if time.monotonic() > deadline:
+                _orphans.add(self.pid)
+                return
+            time.sleep(FIRST_RETRY_S)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -110,9 +110,8 @@ async def test_timeout_kills_the_real_command_and_not_only_the_shell(io_loop):
 
 
 # 49
-TREE = sh(
-    "for i in 1 2 3; do sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 0.1; done' & done; wait"
-)
+MEMBER = "sh -c 'trap \"\" TERM HUP; echo $$; while :; do sleep 0.1; done' &"
+TREE = sh(f"for i in 1 2 3; do {MEMBER} done; wait")
 
 
 @pytest.mark.parametrize("how", ["timeout", "cancel"])

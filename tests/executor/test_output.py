@@ -425,7 +425,11 @@ async def test_stream_that_is_not_captured_has_no_chunks(io_loop):
 
 @pytest.mark.gen_test(timeout=60)
 async def test_text_cut_within_a_character_is_joined(io_loop):
-    code = "import os,time\nfor b in 'äöü'.encode(): os.write(1, bytes([b])); time.sleep(0.02)\nos.write(1, b'\\xc3')"
+    code = (
+        "import os, time\n"
+        "for b in 'äöü'.encode(): os.write(1, bytes([b])); time.sleep(0.02)\n"
+        "os.write(1, b'\\xc3')"
+    )
     async with Subprocess(args=py(code), encoding="utf-8") as sp:
         chunks = [chunk async for chunk in sp.chunks()]
     assert "".join(chunks) == "äöü�"

@@ -491,7 +491,7 @@ async def test_limits_let_a_large_environment_and_long_arguments_through(io_loop
     words = ["x" * 100_000] * 5
     env = {f"V{n}": "y" * 100_000 for n in range(5)}
     seen = await run(
-        sh("env; printf '%s\n' \"$@\"") + ["sh", *words], env=env, limits=Limits(core_size=0)
+        [*sh("env; printf '%s\n' \"$@\""), "sh", *words], env=env, limits=Limits(core_size=0)
     )
     assert seen.stdout.count(b"y" * 100_000) == seen.stdout.count(b"x" * 100_000) == 5
 

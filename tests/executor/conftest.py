@@ -1,0 +1,13 @@
+"""What all tests of the library share."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_default_loop():
+    """Else the first ``io_loop`` makes asyncio open a loop of its own, which nobody closes."""
+    asyncio.set_event_loop(None)
