@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-QUIET_S = 0.005  # followers are woken at once, and then not again within this time
+QUIET_S = 0.002  # followers are woken at once, and then not again within this time
 
 
 class Changes:

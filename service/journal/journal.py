@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from service.journal import file
-from service.journal.changes import QUIET_S, Changes
+from service.journal.changes import Changes
 from service.journal.extent import Source
 from service.journal.item import Item
 from service.journal.layout import Layout
@@ -20,6 +20,7 @@ from service.journal.pieces import pieces
 from service.journal.reader import ITEMS_BYTES, Reader, opened, remove
 from service.journal.record import STREAMS, Record
 from service.journal.text import unfinished
+from service.journal.view import View
 
 INLINE_BYTES = 16 * 1024  # so much may lie in memory and, after the end, in the ledger
 INLINE_RECORDS = 1024
@@ -28,6 +29,7 @@ EXTEND_BYTES = 16 * 1024  # a chunk that is so long does not grow
 
 SPILL_S = 0.03  # the longest that output lies in memory only
 HOLD_S = 0.02  # how long the first bytes of a character wait for the others
+GROW_S = 0.005  # how long a chunk grows by small reads, until somebody sees it
 RETRY_S = 1.0  # when no file could be made
 
 log = logging.getLogger(__name__)
@@ -223,7 +225,7 @@ class Journal(Reader):
         head = self._layout.head
         return (
             stream == self._last_stream
-            and now - self._last_at < QUIET_S
+            and now - self._last_at < GROW_S
             and last.length + size <= min(EXTEND_BYTES, self._layout.piece)
             and (last.end + size <= head or last.offset > head)
         )
@@ -256,7 +258,8 @@ class Journal(Reader):
         self._release_now()
         self._note_lost()
         try:
-            self._dropped = [super(Journal, self).dropped(stream) for stream in STREAMS]
+            view = View(self._store)
+            self._dropped = [view.dropped(stream) for stream in (0, 1)]
         except OSError as exc:
             self._spoilt(exc)
         self.is_finished = True
