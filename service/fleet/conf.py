@@ -32,6 +32,7 @@ def nginx(settings: Settings) -> str:
         (r"client_max_body_size \d+;", f"client_max_body_size {http.body_bytes};"),
         (r"proxy_read_timeout \d+s;", f"proxy_read_timeout {round(http.wait_seconds) + 60}s;"),
         (r"listen [^;]*;", _listen(settings)),
+        (r"root [^;]*;", f"root {_quoted(str(PACKAGE_DIR / 'service' / 'web'))};"),
     ):
         text = _fill(text, rf"^ *\K{pattern}", filling, NGINX)
     if front.behind_proxy:

@@ -8,6 +8,8 @@ openapi     the contract as OpenAPI 3.1, made from the same types
 relay       passes a request on to the process that owns the job
 handler     what every handler has: who may call, JSON in and out
 query       what stands behind the question mark, and in Prefer and Range
-access      tokens, and the hosts and origins that may be named
+access      tokens, sessions, and the hosts and origins that may be named
+session     signing in and out, for browsers
+page        the web page, whose files are in static/
 problems    errors as problem+json; the one table of statuses
 """

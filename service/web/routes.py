@@ -12,6 +12,8 @@ from service.web.health import LiveHandler, MetricsHandler, ReadyHandler
 from service.web.jobs import CancelHandler, JobHandler, JobsHandler, SignalHandler
 from service.web.openapi import OpenApiHandler
 from service.web.output import OutputHandler, StreamHandler
+from service.web.page import PageHandler
+from service.web.session import SessionHandler
 from service.web.stdin import StdinHandler
 
 _ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
@@ -29,6 +31,9 @@ ROUTES = [
     (r"/readyz", ReadyHandler),
     (r"/metrics", MetricsHandler),
     (r"/openapi.json", OpenApiHandler),
+    (r"/session", SessionHandler),
+    (r"/", PageHandler),
+    (r"/static/(.+)", PageHandler),
     (r".*", NoRoute),
 ]
 

@@ -66,7 +66,7 @@ export async function getJob(id) {
 }
 
 export async function submit(spec) {
-  return (await ask("POST", "/v1/jobs", { json: spec, headers: { "Idempotency-Key": crypto.randomUUID?.() ?? String(Math.random()) } })).json();
+  return (await ask("POST", "/v1/jobs", { json: spec })).json();
 }
 
 export async function cancel(id) {

@@ -12,7 +12,6 @@ export class Live {
     this.changed = changed;
     this.fresh = fresh;
     this.connected = connected;
-    this.#onVisibility = this.#onVisibility.bind(this);
   }
 
   open() {
@@ -25,10 +24,10 @@ export class Live {
     this.#disconnect();
   }
 
-  #onVisibility() {
+  #onVisibility = () => {
     if (document.hidden) this.#disconnect();
     else if (this.#source === null) this.#connect();
-  }
+  };
 
   #connect() {
     const source = new EventSource("/v1/events");

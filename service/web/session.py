@@ -1,0 +1,52 @@
+"""Signing in and out: for browsers, which keep a cookie better than a token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from service.web.access import SESSION_DAYS
+from service.web.handler import Handler
+from service.web.problems import Unauthorized
+
+
+class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a request to sign in."""
+
+    token: str
+
+
+class SessionHandler(Handler):
+    """`/session`: is there one, begin one, end it."""
+
+    is_public = True
+
+    def get(self) -> None:
+        """Say whether this browser is signed in, and which X-XSRFToken its changes carry then."""
+        self._tell(self.application.access.session(self.request))
+
+    def post(self) -> None:
+        """Begin a session; Unauthorized when the token is not ours."""
+        access = self.application.access
+        if not access.is_token(self.body_as(Credentials).token.strip()):
+            raise Unauthorized("this is not the token of this service; see 'squall token'")
+        session, cookie = access.new_session()
+        days = SESSION_DAYS
+        self.set_cookie(access.session_cookie, cookie, expires_days=days, **self._attributes())
+        self._tell(session)
+
+    def delete(self) -> None:
+        """End the session in this browser."""
+        self.clear_cookie(self.application.access.session_cookie, **self._attributes())
+        self.set_status(204)
+        self.finish()
+
+    def _tell(self, session: bytes | None) -> None:
+        xsrf = self.application.access.xsrf_token(session) if session else None
+        self.answer({"is_signed_in": session is not None, "xsrf": xsrf})
+
+    def _attributes(self) -> dict[str, Any]:
+        # whoever ended TLS, nginx or a proxy before it, says so in X-Scheme
+        is_secure = self.request.headers.get("X-Scheme", self.request.protocol) == "https"
+        return {"httponly": True, "samesite": "Strict", "secure": is_secure}

@@ -1,0 +1,132 @@
+// Four small charts of the last minutes, each with its figure in large.
+
+import uPlot from "/static/vendor/uplot/uPlot.esm.js";
+
+import { element, setText } from "./element.js";
+import { count, duration } from "./format.js";
+import { WINDOW_S } from "./figures.js";
+import * as theme from "./theme.js";
+
+const STEP_S = 5;
+const HEIGHT = 44;
+const SUMMARY_S = 60;
+
+const bars = uPlot.paths.bars({ size: [0.7, 8], align: 1 });
+const steps = uPlot.paths.stepped({ align: 1 });
+
+export class Charts {
+  #figures;
+  #tiles;
+  #unsubscribe;
+
+  constructor(figures) {
+    this.#figures = figures;
+    this.#tiles = {
+      running: new Tile("Running", "running", [{ paths: steps, fill: true }], count),
+      queued: new Tile("Queued", "queued", [{ paths: steps, fill: true }], count),
+      ended: new Tile("Ended, a minute", "succeeded", [
+        { paths: bars, fill: true, color: "failed" },
+        { paths: bars, fill: true },
+      ], count),
+      median: new Tile("Median duration", "accent", [{ spanGaps: true, points: true }], duration),
+    };
+    this.node = element(
+      "section.charts",
+      { "aria-label": `The last ${WINDOW_S / 60} minutes` },
+      Object.values(this.#tiles).map((tile) => tile.node),
+    );
+    this.#unsubscribe = theme.subscribe(() => this.draw());
+  }
+
+  draw() {
+    const { times, running, queued, good, bad, median } = this.#figures.columns(STEP_S);
+    const summary = this.#figures.summary(SUMMARY_S);
+    const { running: runs, queued: waits, ended, median: middle } = this.#tiles;
+    runs.show([times, running], count(this.#figures.running.size));
+    waits.show([times, queued], count(this.#figures.queued.size));
+    // stacked: all of them behind, the good ones in front, so that the bad ones stick out on top
+    const note = summary.bad ? `${count(summary.bad)} not well` : "";
+    ended.show([times, good.map((value, at) => value + bad[at]), good], count(summary.ended), note);
+    middle.show([times, median], summary.median === null ? "–" : duration(summary.median));
+  }
+
+  close() {
+    this.#unsubscribe();
+    for (const tile of Object.values(this.#tiles)) tile.close();
+  }
+}
+
+class Tile {
+  #figure = element("output.figure", {}, "–");
+  #note = element("span.note");
+  #place = element("div.plot", { "aria-hidden": "true" });
+  #plot = null;
+  #sizes = new ResizeObserver(() => this.#plot?.setSize(this.#size()));
+
+  constructor(name, color, series, format) {
+    this.color = color;
+    this.series = series;
+    this.format = format;
+    this.node = element(
+      "div.tile",
+      {},
+      element("div.legend", {}, element("span.name", {}, name), this.#note),
+      this.#figure,
+      this.#place,
+    );
+  }
+
+  show(data, figure, note = "") {
+    setText(this.#figure, figure);
+    setText(this.#note, note);
+    if (this.#plot) {
+      this.#plot.setData(data);
+    } else if (this.#place.clientWidth) {
+      this.#plot = new uPlot(this.#options(), data, this.#place);
+      this.#sizes.observe(this.#place);
+    }
+  }
+
+  close() {
+    this.#sizes.disconnect();
+    this.#plot?.destroy();
+  }
+
+  #size() {
+    return { width: this.#place.clientWidth, height: HEIGHT };
+  }
+
+  #options() {
+    return {
+      ...this.#size(),
+      legend: { show: false },
+      cursor: { show: false },
+      axes: [{ show: false }, { show: false }],
+      padding: [3, 0, 1, 0],
+      scales: { x: { time: false }, y: { range: (_plot, _least, most) => [0, Math.max(most ?? 0, 0.001) * 1.05] } },
+      series: [{}, ...this.series.map((given) => this.#line(given))],
+    };
+  }
+
+  #line({ paths, fill = false, color = this.color, spanGaps = false, points = false }) {
+    const stroke = () => ink(this.#place, color);
+    return {
+      paths,
+      spanGaps,
+      stroke,
+      width: 1.5,
+      fill: fill ? () => (paths === bars ? stroke() : faded(stroke())) : undefined,
+      points: { show: points, size: 4, fill: stroke },
+    };
+  }
+}
+
+/** A colour of the style sheet as a canvas takes it. */
+function ink(node, name) {
+  node.dataset.ink = name;
+  return getComputedStyle(node).color;
+}
+
+function faded(color) {
+  return color.startsWith("rgb(") ? color.replace("rgb(", "rgba(").replace(")", ", 0.16)") : color;
+}

@@ -1,0 +1,122 @@
+// The table of jobs: one row a job, newest first, changed in place.
+
+import { badge, labelChips, setBadge } from "./badge.js";
+import { element, setText } from "./element.js";
+import { clock, duration, result, seconds } from "./format.js";
+import { readable } from "./words.js";
+
+const COMMAND_SHOWN = 300;
+
+export class Table {
+  #rows = new Map(); // id → Row
+  #body = element("tbody");
+
+  constructor() {
+    const head = ["State", "Command", "Labels", "Accepted", "Duration", "Exit"];
+    this.node = element(
+      "table.jobs",
+      {},
+      element("caption.hidden", {}, "Jobs, newest first"),
+      element("thead", {}, element("tr", {}, head.map((name) => element("th", { scope: "col" }, name)))),
+      this.#body,
+    );
+  }
+
+  get size() {
+    return this.#rows.size;
+  }
+
+  /** The id of the oldest job in it. */
+  get last() {
+    return this.#body.lastElementChild?.dataset.id ?? null;
+  }
+
+  ids() {
+    return [...this.#rows.keys()];
+  }
+
+  clear() {
+    this.#rows.clear();
+    this.#body.replaceChildren();
+  }
+
+  put(job) {
+    let row = this.#rows.get(job.id);
+    if (row === undefined) {
+      row = new Row(job);
+      this.#rows.set(job.id, row);
+      this.#body.insertBefore(row.node, this.#after(job.id));
+    }
+    row.show(job);
+  }
+
+  remove(id) {
+    this.#rows.get(id)?.node.remove();
+    this.#rows.delete(id);
+  }
+
+  /** Keep the newest so many rows. */
+  shorten(most) {
+    while (this.#rows.size > most) this.remove(this.last);
+  }
+
+  /** Let the durations of what runs go on. */
+  tick() {
+    const now = Date.now();
+    for (const row of this.#rows.values()) row.tick(now);
+  }
+
+  /** Move the focus by so many rows; to the first one when none has it. */
+  move(by) {
+    const rows = [...this.#body.children];
+    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    const next = rows[at === -1 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)];
+    next?.querySelector("a").focus();
+    next?.scrollIntoView({ block: "nearest" });
+  }
+
+  #after(id) {
+    let row = this.#body.firstElementChild;
+    while (row !== null && row.dataset.id > id) row = row.nextElementSibling;
+    return row;
+  }
+}
+
+class Row {
+  #job = null;
+  #badge = badge();
+  #duration = element("td.duration");
+  #result = element("td.result");
+
+  constructor(job) {
+    const command = readable(job.args).slice(0, COMMAND_SHOWN);
+    const link = element("a.command", { href: `#/jobs/${job.id}`, title: command }, command);
+    this.node = element(
+      "tr",
+      { "data-id": job.id, click: (event) => this.#open(event, link) },
+      element("td.of-state", {}, this.#badge),
+      element("td.of-command", {}, link),
+      element("td.labels", {}, labelChips(job.labels)),
+      element("td.time", {}, element("time", { datetime: job.created_at, title: job.created_at }, clock(job.created_at))),
+      this.#duration,
+      this.#result,
+    );
+  }
+
+  show(job) {
+    this.#job = job;
+    this.node.dataset.state = job.state;
+    setBadge(this.#badge, job);
+    setText(this.#result, result(job));
+    this.tick(Date.now());
+  }
+
+  tick(now) {
+    setText(this.#duration, duration(seconds(this.#job, now)));
+  }
+
+  #open(event, link) {
+    const isMeant = event.target !== link && getSelection().isCollapsed && !event.ctrlKey && !event.metaKey;
+    if (isMeant) location.hash = link.hash;
+  }
+}
