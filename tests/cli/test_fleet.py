@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Squall, error, free_port
+from .conftest import Squall, error, free_port, wait_until
 
 
 def test_status_and_down_of_what_is_not_up(squall: Squall, tmp_path: Path) -> None:
@@ -72,6 +72,7 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert (lost.returncode, lost.stdout) == (125, b"begun\n")
         assert error(lost).count("\n") == 1
         assert fleet.newest()["state"] == "lost"
+        wait_until(lambda: fleet("status").returncode == 0)
     finally:
         down = fleet("down")
     assert down.stdout.decode().splitlines()[-1] == "squall is down"
