@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import os
 import select
 import signal
@@ -189,9 +192,12 @@ def test_output_arrives_while_the_command_runs(squall: Squall, tmp_path: Path) -
 def test_broken_connection_loses_nothing_and_doubles_nothing(
     squall: Squall, unreliable: str
 ) -> None:
-    done = squall("run", *COUNT, SQUALL_URL=unreliable)
+    done = squall("run", "--label", "test=unreliable", *COUNT, SQUALL_URL=unreliable)
     assert done.stdout.decode().splitlines() == [f"line {i}" for i in range(1, 61)]
     assert done.returncode == 0
+    # its acceptance was told twice, the first time to nobody; it ran once
+    page = json.loads(squall("ps", "--json", "-l", "test=unreliable").stdout)
+    assert len(page["jobs"]) == 1
 
 
 def test_what_is_not_utf8_in_arguments_is_a_usage_error(squall: Squall) -> None:
@@ -212,27 +218,34 @@ def test_refused_spec_names_every_field(squall: Squall) -> None:
 
 @pytest.fixture
 def unreliable(squall: Squall) -> Iterator[str]:
-    """An address of the service where every connection breaks after some 2,000 bytes of answer."""
+    """An address of the service where connections break: after no byte of the first answer, after
+    some 2,000 of the others.
+    """
     port = int(squall.url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def forward(client: socket.socket) -> None:
+        def forward(client: socket.socket, left: int) -> None:
             with client, socket.create_connection(("127.0.0.1", port)) as service:
-                left = 2_000
-                while left > 0:
+                while True:
                     for ready in select.select([client, service], [], [])[0]:
-                        if not (data := ready.recv(700)):
+                        data = ready.recv(700)
+                        left -= len(data) if ready is service else 0
+                        if not data or left < 0:
                             return
                         (service if ready is client else client).sendall(data)
-                        left -= len(data) if ready is service else 0
+
+        def quietly(client: socket.socket, left: int) -> None:
+            with contextlib.suppress(ConnectionError):  # one of the two broke off first
+                forward(client, left)
 
         def accept() -> None:
-            while True:
+            for number in itertools.count():
                 try:
                     client, _ = server.accept()
                 except OSError:
                     return  # the test is over
-                threading.Thread(target=forward, args=(client,), daemon=True).start()
+                left = 2_000 if number else 0
+                threading.Thread(target=quietly, args=(client, left), daemon=True).start()
 
         thread = threading.Thread(target=accept)
         thread.start()
