@@ -18,7 +18,9 @@ Modules of commands are imported when their command is called: `squall run` shou
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -27,6 +29,7 @@ from service.cli.commands import squall
 
 def main() -> None:
     """Run the command line, and exit with its code."""
+    _fill_closed_streams()
     try:
         status = squall.main(prog_name="squall", standalone_mode=False)
     except click.ClickException as exc:
@@ -35,3 +38,10 @@ def main() -> None:
     except click.Abort:  # Ctrl-C
         status = 130
     sys.exit(status)
+
+
+def _fill_closed_streams() -> None:
+    """Put the null device where a standard stream is closed: no socket may get its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))

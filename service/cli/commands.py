@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from service.cli.errors import Failure
+from service.errors import SettingsError
 from service.settings import Key, Loaded, Settings, load
 from service.state import StateDir
 
@@ -47,9 +49,6 @@ class Given:
 
     def load(self, flags: Mapping[Key, object] = {}) -> Loaded:
         """Return what is in force; raises Failure that lists what is wrong."""
-        from service.cli.errors import Failure
-        from service.errors import SettingsError
-
         try:
             return load(self.config, flags=flags)
         except SettingsError as exc:
@@ -61,9 +60,6 @@ class Given:
         `squall up --port 9000` leaves its flags and environment in the state directory, so that
         nobody has to repeat them for each command.
         """
-        from service.cli.errors import Failure
-        from service.errors import SettingsError
-
         settings = self.load().settings
         try:
             given = (StateDir(settings.state.dir).run / "environment.json").read_bytes()
@@ -123,6 +119,3 @@ class Commands(click.Group):
 def squall(ctx: click.Context, config: str | None, url: str | None) -> None:
     """Run operating-system commands as jobs: durable, live, honest about how each one ended."""
     ctx.obj = Given(config, url)
-
-
-# fmt: on

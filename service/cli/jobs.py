@@ -129,6 +129,3 @@ def _said_of_cancel(job: Job) -> str:
 
 def _ended(job: Job) -> str:
     return {"succeeded": "succeeded before", "failed": "failed before"}.get(job.state, "been lost")
-
-
-# fmt: on

@@ -77,7 +77,7 @@ class Canceller:
     def _cancel(self) -> None:
         self._signals.get()
         job_id = self._job_ids.get()
-        if sys.stderr is not None and sys.stderr.isatty():
+        if sys.stderr.isatty():
             note(f"cancelling {job_id}; once more to stop waiting")
         try:
             self._client.cancel(job_id)
@@ -109,6 +109,6 @@ def _stream(client: Client, job: Job) -> Job:
 
 
 def _stdin(given: Given) -> bytes:
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         return b""
     return spec.read_stdin(given.settings().http.body_bytes)

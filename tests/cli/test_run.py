@@ -178,6 +178,13 @@ def test_reader_that_goes_away_ends_job_and_command_quietly(squall: Squall) -> N
     wait_until(lambda: not is_alive(pid))
 
 
+def test_closed_streams_are_like_the_null_device(squall: Squall) -> None:
+    script = f"{SQUALL} run sh -c 'cat; echo out; echo err >&2; exit 3' <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", script], env=squall.environ).returncode == 3
+    script = f"{SQUALL} ps <&- >&-"
+    assert subprocess.run(["sh", "-c", script], env=squall.environ).returncode == 0
+
+
 def test_output_arrives_while_the_command_runs(squall: Squall, tmp_path: Path) -> None:
     with squall.start(
         "run", "sh", "-c", f"echo first; cat {_fifo(tmp_path)}; echo last"
