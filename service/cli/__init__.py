@@ -18,6 +18,7 @@ Modules of commands are imported when their command is called: `squall run` shou
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ from service.cli.commands import squall
 def main() -> None:
     """Run the command line, and exit with its code."""
     _fill_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what this locale cannot write
     try:
         status = squall.main(prog_name="squall", standalone_mode=False)
     except click.ClickException as exc:
@@ -44,4 +47,4 @@ def _fill_closed_streams() -> None:
     """Put the null device where a standard stream is closed: no socket may get its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good

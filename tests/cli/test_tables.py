@@ -60,6 +60,13 @@ def test_what_a_problem_quotes_is_only_text(squall: Squall) -> None:
     assert "\x1b" not in shown
 
 
+def test_what_a_locale_cannot_write_is_escaped(squall: Squall) -> None:
+    squall.submit("echo", "世界")
+    done = squall("ps", "-n", "1", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u4e16\u754c" in done.stdout
+
+
 def test_long_commands_are_cut_on_a_terminal_only(squall: Squall) -> None:
     squall.submit("echo", "x" * 500)
     shown = squall.on_terminal("ps", "-n", "1", columns=80)
