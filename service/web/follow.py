@@ -59,13 +59,9 @@ async def read(journal: Reader, after: int) -> AsyncIterator[Line]:
 
 
 async def _live(journal: Journal, after: int) -> AsyncIterator[Line]:
-    while True:
-        async for seq, line in read(journal, after):
-            after = seq
-            yield seq, line
-        if journal.is_finished:
-            return
-        await journal.wait_changed(after)
+    async for items in journal.follow(after, max_bytes=STEP_BYTES):
+        for item in items:
+            yield item.seq, item.json()
 
 
 class _Seq(msgspec.Struct):

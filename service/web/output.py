@@ -34,7 +34,8 @@ class StreamHandler(StreamingHandler):
     head = get
 
     async def _answer(self, journal: Reader, stream: str) -> None:
-        size = journal.kept(stream)
+        extent = journal.extent(stream)
+        size = extent.kept
         self.set_header("Content-Type", "application/octet-stream")
         self.set_header("Accept-Ranges", "bytes")
         part = byte_range(self.request, size)
@@ -46,7 +47,10 @@ class StreamHandler(StreamingHandler):
         if self.request.method == "HEAD":
             return
         while start < stop:
-            data = journal.read(stream, start, min(CHUNK_BYTES, stop - start))
+            data = journal.read(stream, start, min(CHUNK_BYTES, stop - start), extent)
+            if not data:  # forgotten, or dropped meanwhile: a short answer says so
+                self.detach().close()
+                return
             start += len(data)
             self.write(data)
             await self.flush()

@@ -185,3 +185,15 @@ def test_a_gigabyte_leaves_memory_flat(service, port):
 def peak_kib(pid: int) -> int:
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
+def test_a_download_of_a_job_that_is_forgotten_breaks_off(service):
+    job = service.run("head", "-c", str(16 * 2**20), "/dev/zero")
+    path = f"/v1/jobs/{job['id']}"
+    connection, response = stream(service, path + "/stdout")
+    assert len(response.read(1000)) == 1000
+    assert service.ask("DELETE", path).status == 204
+    with pytest.raises(http.client.IncompleteRead):
+        response.read()
+    connection.close()
+    assert service.run("echo", "fine")["stdout"]["text"] == "fine\n"
