@@ -31,6 +31,7 @@ class FleetFiles:
         self.supervisord_pid = state.run / "supervisord.pid"
         self.nginx_pid = state.run / "nginx.pid"
         self.environment = state.run / "environment.json"
+        self.settings = state.run / "settings.json"
         self.lock = state.run / "fleet.lock"
 
     def create(self) -> None:
@@ -63,7 +64,7 @@ class FleetFiles:
         for path in self.state.run.iterdir():
             if path.is_socket() and not _is_bound(path):
                 path.unlink(missing_ok=True)
-        for path in (self.supervisord_pid, self.nginx_pid, self.environment):
+        for path in (self.supervisord_pid, self.nginx_pid, self.environment, self.settings):
             path.unlink(missing_ok=True)
 
 

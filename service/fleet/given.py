@@ -1,7 +1,7 @@
 """What `squall up` was given, kept for as long as the fleet runs.
 
-The processes get it as their environment. `reload` and `down` read it back, so that they mean the
-fleet that runs, whatever the environment of the shell that they are called from.
+The processes get it as their environment. `reload` and the others read it back, so that they mean
+the fleet that runs, whatever the environment of the shell that they are called from.
 """
 
 from __future__ import annotations
@@ -19,38 +19,50 @@ from service.settings import Loaded, Settings
 PATHS = {("state", "dir"), ("front", "tls_certificate"), ("front", "tls_key")}
 
 
-def environment(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment_of(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the SQUALL_* variables that lead to these settings from anywhere.
 
     What stands in the configuration file stays there: a process reads it when it starts.
     """
-    given = {"SQUALL_STATE_DIR": str(Path(loaded.settings.state.dir).absolute())}
+    found = {"SQUALL_STATE_DIR": str(Path(loaded.settings.state.dir).absolute())}
     for (section, key), source in loaded.sources.items():
         value = getattr(getattr(loaded.settings, section), key)
         if source.startswith(("--", "SQUALL_")):
-            given[f"SQUALL_{section}_{key}".upper()] = _text(value, (section, key) in PATHS)
+            found[f"SQUALL_{section}_{key}".upper()] = _text(value, (section, key) in PATHS)
         elif source != "default":
-            given["SQUALL_CONFIG"] = str(Path(source.rpartition(":")[0]).absolute())
-    if "SQUALL_CONFIG" not in given and environ.get("SQUALL_CONFIG"):
-        given["SQUALL_CONFIG"] = str(Path(environ["SQUALL_CONFIG"]).absolute())
-    return given
+            found["SQUALL_CONFIG"] = str(Path(source.rpartition(":")[0]).absolute())
+    if "SQUALL_CONFIG" not in found and environ.get("SQUALL_CONFIG"):
+        found["SQUALL_CONFIG"] = str(Path(environ["SQUALL_CONFIG"]).absolute())
+    return found
 
 
-def remember(files: FleetFiles, given: dict[str, str]) -> None:
-    """Write it down for the fleet's lifetime."""
-    files.environment.write_bytes(msgspec.json.encode(given))
+def remember(files: FleetFiles, environment: dict[str, str], settings: Settings) -> None:
+    """Write down what was given, and what is in force by it."""
+    files.environment.write_bytes(msgspec.json.encode(environment))
+    files.settings.write_bytes(msgspec.json.encode(settings))
 
 
-def recall(files: FleetFiles, loaded: Loaded) -> Settings:
-    """Return the settings of the fleet that runs, its configuration file read anew.
+def in_force(files: FleetFiles, loaded: Loaded) -> Settings:
+    """Return the settings of the fleet that runs; those of `loaded` when `up` started none.
 
-    `loaded` counts when `squall up` left no word; raises SettingsError when the file became wrong.
+    They do not change with the configuration file before a reload has taken it over.
     """
     try:
-        given = msgspec.json.decode(files.environment.read_bytes(), type=dict[str, str])
+        return msgspec.json.decode(files.settings.read_bytes(), type=Settings)
     except FileNotFoundError:
         return loaded.settings
-    return settings_.load(environ=given).settings
+
+
+def read_anew(files: FleetFiles, loaded: Loaded) -> tuple[dict[str, str], Settings]:
+    """Return what was given, and what is in force by it with the configuration file as it is now.
+
+    Raises SettingsError when the file has become wrong.
+    """
+    try:
+        environment = msgspec.json.decode(files.environment.read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        environment = environment_of(loaded)
+    return environment, settings_.load(environ=environment).settings
 
 
 def _text(value: object, is_path: bool) -> str:

@@ -38,7 +38,7 @@ def status(loaded: Loaded) -> list[Process]:
         programs = Supervisor(files.supervisor_socket).programs()
     except NotUp:
         return []
-    settings = given.recall(files, loaded)
+    settings = given.in_force(files, loaded)
     return [
         Process(
             name=program.name,

@@ -37,7 +37,7 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
         raise NotUp
     with files.locked():
         processes = [program for program in supervisor.programs() if program.group == "service"]
-        settings = given.recall(files, loaded)
+        environment, settings = given.read_anew(files, loaded)
         _check_fixed(processes, settings)
         front = _checked_nginx_conf(files, settings)
         ready_at = {p.name: p.started_at + STARTUP_S for p in processes if p.pid is not None}
@@ -47,6 +47,7 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
             ready_at[process.name] = time.time()
         if front:
             _reload_nginx(supervisor, files, front, settings, progress)
+        given.remember(files, environment, settings)
     progress("squall", "ready")
 
 

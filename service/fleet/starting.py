@@ -29,7 +29,7 @@ def up(loaded: Loaded, *, foreground: bool = False, progress: Progress = silent)
     ready is stopped again, all of it, and FleetError says why. In the foreground this returns when
     everything has been stopped: by Ctrl-C, TERM or `squall down`.
     """
-    environment = given.environment(loaded)
+    environment = given.environment_of(loaded)
     settings = settings_.load(environ=environment).settings
     files = FleetFiles(StateDir(settings.state.dir))
     files.create()
@@ -38,16 +38,20 @@ def up(loaded: Loaded, *, foreground: bool = False, progress: Progress = silent)
             return False
         _check_ports(files, settings)
         _write_conf(files, settings)
-        given.remember(files, environment)
+        given.remember(files, environment, settings)
         environment = {**os.environ, **environment}
-        if not foreground:
+        if foreground:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+            child = supervisord.start_here(files, environment)
+        else:
             supervisord.start(files, environment)
+        try:
             _become_ready(files, settings, progress)
-            return True
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-        child = supervisord.start_here(files, environment)
-        _become_ready(files, settings, progress)
-    _stay(child, files, settings, progress)
+        except BaseException:  # Ctrl-C as well: half a fleet is of no use
+            stopping.stop(files, settings, silent)
+            raise
+    if foreground:
+        _stay(child, files, settings, progress)
     return True
 
 
@@ -82,12 +86,8 @@ def _shorten_log(log: Path) -> None:
 
 
 def _become_ready(files: FleetFiles, settings: Settings, progress: Progress) -> None:
-    try:
-        link.make(files)
-        _wait_until_ready(files, settings, progress)
-    except BaseException:  # Ctrl-C as well: half a fleet is of no use
-        stopping.stop(files, settings, silent)
-        raise
+    link.make(files)
+    _wait_until_ready(files, settings, progress)
     progress("squall", "ready")
 
 

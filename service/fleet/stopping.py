@@ -14,7 +14,7 @@ from service.settings import Loaded, Settings
 from service.state import StateDir
 
 # for what nginx still sends to slow clients after the last process has ended
-NGINX_S = 10.0
+NGINX_S = 5.0
 MARGIN_S = 30.0
 
 
@@ -27,7 +27,7 @@ def down(loaded: Loaded, *, progress: Progress = silent) -> bool:
     if not files.state.run.is_dir():
         return False
     with files.locked():
-        return stop(files, given.recall(files, loaded), progress)
+        return stop(files, given.in_force(files, loaded), progress)
 
 
 def stop(files: FleetFiles, settings: Settings, progress: Progress) -> bool:

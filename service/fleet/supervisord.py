@@ -16,6 +16,9 @@ from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import
 from service.fleet import processes
 from service.fleet.errors import FleetError, NotUp, Stopping
 from service.fleet.files import FleetFiles
+from service.fleet.waiting import wait_until
+
+ANSWER_S = 30.0
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -111,8 +114,18 @@ def start(files: FleetFiles, environ: Mapping[str, str]) -> None:
 
 
 def start_here(files: FleetFiles, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start supervisord as a child that prints what it does."""
-    return subprocess.Popen([*_argv(files), "-n"], env=environ, cwd=files.state.path)
+    """Start supervisord as a child that prints what it does; returns when it answers."""
+    supervisor = Supervisor(files.supervisor_socket)
+    child = subprocess.Popen([*_argv(files), "-n"], env=environ, cwd=files.state.path)
+    try:
+        wait_until(lambda: supervisor.is_up() or child.poll() is not None, ANSWER_S)
+    except BaseException:  # Ctrl-C, TERM: it goes as well
+        child.terminate()
+        child.wait()
+        raise
+    if child.returncode is not None:
+        raise FleetError(f"supervisord does not start: exit code {child.returncode}")
+    return child
 
 
 def running_pid(files: FleetFiles) -> int | None:

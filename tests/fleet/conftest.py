@@ -21,8 +21,8 @@ import pytest
 from service.fleet import nginx, processes
 
 ROOT = Path(__file__).parents[2]
-SQUALL = [sys.executable, "-c", "from service.cli import main; main()"]
-SUPERVISORCTL = [sys.executable, "-m", "supervisor.supervisorctl"]
+SQUALL = ["-c", "from service.cli import main; main()"]
+SUPERVISORCTL = ["-m", "supervisor.supervisorctl"]
 
 EACH_NGINX = [pytest.param(path, id=path.parts[-2]) for path in nginx.candidates()]
 
@@ -57,6 +57,8 @@ class Fleet:
     def __init__(self, clone: Path, home: Path, prefix: tuple[str, ...] = ()) -> None:
         """Take the clone to run from and an empty home; nothing is started."""
         self.clone = clone
+        self.python = sys.executable
+        self.supervisord_conf = "supervisor/supervisord.conf"
         self.state = home / "state"
         self.front_port = free_ports(5)
         self.ports = list(range(self.front_port + 1, self.front_port + 5))
@@ -74,13 +76,16 @@ class Fleet:
 
     def squall(self, *args: str, code: int | None = 0) -> str:
         """Run a squall command; returns all that it printed."""
-        done = self.popen(*args).communicate(timeout=PATIENCE_S * 2)[0], None
-        return self._checked(done[0], args, code)
+        command = self.popen(*args)
+        output, _ = command.communicate(timeout=PATIENCE_S * 2)
+        if code is not None:
+            assert command.returncode == code, f"squall {args}: {output}\n{self.logs()}"
+        return output
 
     def popen(self, *args: str) -> subprocess.Popen[str]:
         """Start a squall command."""
-        self._last = subprocess.Popen(
-            [*self.prefix, *SQUALL, *args],
+        return subprocess.Popen(
+            [*self.prefix, self.python, *SQUALL, *args],
             env=self.environ,
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -88,12 +93,6 @@ class Fleet:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        return self._last
-
-    def _checked(self, output: str, args: tuple[str, ...], code: int | None) -> str:
-        if code is not None:
-            assert self._last.returncode == code, f"squall {args}: {output}\n{self.logs()}"
-        return output
 
     def use_nginx(self, binary: Path) -> None:
         """Have this nginx found first."""
@@ -126,7 +125,7 @@ class Fleet:
 
     def supervisorctl(self, *args: str) -> str:
         """Run supervisorctl with the committed file, as the README says."""
-        argv = [*self.prefix, *SUPERVISORCTL, "-c", "supervisor/supervisord.conf", *args]
+        argv = [*self.prefix, self.python, *SUPERVISORCTL, "-c", self.supervisord_conf, *args]
         done = subprocess.run(
             argv, cwd=self.clone, env=self.environ, capture_output=True, text=True, timeout=120
         )

@@ -32,9 +32,9 @@ def test_flags_and_environment_come_back_from_anywhere(
     }
     flags: dict[tuple[str, str], object] = {("front", "port"): 81, ("front", "behind_proxy"): True}
     loaded = load(environ=environ, flags=flags)
-    given.remember(files, given.environment(loaded, environ))
+    given.remember(files, given.environment_of(loaded, environ), loaded.settings)
     monkeypatch.chdir("/")
-    recalled = given.recall(files, load(environ={}))
+    _, recalled = given.read_anew(files, load(environ={}))
     assert recalled.state.dir == str(tmp_path / "state")
     assert recalled.front.allowed_hosts == ["a.example", "b.example"]
     assert (recalled.front.port, recalled.front.behind_proxy) == (81, True)
@@ -53,18 +53,19 @@ def test_the_configuration_file_is_read_anew(
     if way == "environment":
         environ["SQUALL_CONFIG"] = "squall.toml"
     loaded = load("squall.toml" if way == "flag" else None, environ=environ)
-    given.remember(files, given.environment(loaded, environ))
+    given.remember(files, given.environment_of(loaded, environ), loaded.settings)
     monkeypatch.chdir("/")
-    assert given.recall(files, load(environ={})).jobs.running == 2
+    assert given.read_anew(files, load(environ={}))[1].jobs.running == 2
     config.write_text("[jobs]\nrunning = 3\n")
-    assert given.recall(files, load(environ={})).jobs.running == 3
+    assert given.read_anew(files, load(environ={}))[1].jobs.running == 3
     config.write_text("[jobs]\nrunning = 'many'\n")
     with pytest.raises(SettingsError, match=r"jobs\.running: .*squall\.toml:2"):
-        given.recall(files, load(environ={}))
+        given.read_anew(files, load(environ={}))
+    assert given.in_force(files, load(environ={})).jobs.running == 2
 
 
 def test_nothing_secret_is_in_the_environment_of_the_processes(files: FleetFiles) -> None:
     token = files.state.token()
     environ = {"SQUALL_STATE_DIR": str(files.state.path)}
-    assert given.environment(load(environ=environ), environ) == environ
+    assert given.environment_of(load(environ=environ), environ) == environ
     assert token not in str(environ)
