@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SQUALL := $(BIN)/squall
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # rewritten when what is to be installed changes, so that a second `make` installs nothing
 INSTALLED := $(VENV)/.installed
@@ -42,6 +43,9 @@ test: $(INSTALLED_FOR_TESTS) ## install what tests need, check style and types, 
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q $(PYTEST_ARGS)
+
+bench: $(INSTALLED_FOR_TESTS) ## measure, beside others where they are installed
+	@set -e; for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(BENCH_ARGS); done
 
 clean: ## stop, remove .venv and caches; jobs and logs stay in the state directory
 	@if test -x $(SQUALL); then $(SQUALL) down; fi
