@@ -165,6 +165,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """Whether nothing more will happen to it."""
         return self.state in ENDED
 
+    def ended(self, end: End, owner: str, cancel_requested: bool) -> Job:
+        """Return the job as its end leaves it, which is what the ledger then says too."""
+        return msgspec.structs.replace(
+            self,
+            owner=owner,
+            cancel_requested=cancel_requested,
+            **{name: getattr(end, name) for name in end.__struct_fields__},
+        )
+
     def as_of(self, state: State) -> Job:
         """Return the job as it was when it came into an earlier state."""
         if state == self.state != "queued":

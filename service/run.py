@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import pwd
@@ -25,12 +26,14 @@ class Run:
 
     Its owner calls `start` once; `on_end(run)` is called once, on the loop, when the command has
     ended or could not be started; then `end` and `content` say how, and what it printed.
+    `written` is done when that is in the ledger.
     """
 
     __slots__ = (
         "_error",
         "_on_end",
         "_process",
+        "cancel_requested",
         "content",
         "created_at",
         "end",
@@ -38,6 +41,7 @@ class Run:
         "journal",
         "spec",
         "started_at",
+        "written",
     )
 
     def __init__(self, claim: Claim, journal: Journal, on_end: Callable[[Run], None]) -> None:
@@ -49,6 +53,8 @@ class Run:
         self.started_at: str | None = None
         self.end: End | None = None
         self.content: bytes | None = None
+        self.cancel_requested = False
+        self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._on_end = on_end
         self._error: str | None = None
         self._process: Subprocess[bytes] | None = None

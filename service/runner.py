@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from service.errors import Conflict, Draining, LedgerError, NotFound, ServiceError
 from service.jobs import End, Job, Spec
 from service.journal import Journal
-from service.ledger import Claim, Ledger, Start, Submission
+from service.ledger import Claim, Ledger, Start
 from service.peers import KNOWS_OF_WORK, Peers
 from service.recovery import recover
 from service.run import Run
@@ -23,12 +23,21 @@ from service.settings import JobsSettings
 from service.sweep import Sweep
 from service.waiting import Waiting
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 # A job that ends sooner is written down once, with its start and its end together.
 START_DELAY_S = 0.02
 LOOK_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 1.0
+
+
+class Accepted(NamedTuple):
+    """What came of a submission; `runs` are the jobs that were started here with it, if any."""
+
+    jobs: list[Job]
+    is_repeated: bool
+    runs: Mapping[str, Run]
 
 
 class Runner:
@@ -58,7 +67,7 @@ class Runner:
         self._unwanted: set[str] = set()
         self._starts: list[Start] = []
         self._knows_of_work = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._sweep = Sweep()
         self._idle = asyncio.Event()
 
@@ -85,7 +94,7 @@ class Runner:
 
     async def submit(
         self, specs: Sequence[Spec], *, key: str = "", fingerprint: bytes = b""
-    ) -> Submission:
+    ) -> Accepted:
         """Accept new jobs, and claim as many as there is room for in the same breath."""
         if self.is_draining:
             raise Draining("this process is stopping")
@@ -94,13 +103,22 @@ class Runner:
         submission = await self._ledger.submit(
             specs, queue_limit=self._settings.queued, key=key, fingerprint=fingerprint
         )
-        if claiming is not None:
-            await asyncio.wait([claiming])
+        runs = await claiming if claiming is not None else {}
         self._tell_changes()
-        if room < len(specs):
+        if not submission.is_repeated and any(job.id not in runs for job in submission.jobs):
             self._set_knows_of_work(True)
             self._peers.tell_of_work()
-        return submission
+        return Accepted(submission.jobs, submission.is_repeated, runs)
+
+    async def wait_ended(self, job: Job, run: Run | None, timeout_s: float) -> Job:
+        """Return the job when it has ended, or as it is when the time is up; `run` if it's here."""
+        if run is None:
+            await self.waiting.wait(job.id, "ended", timeout_s)
+        else:
+            await asyncio.wait([run.written], timeout=timeout_s)
+            if run.end is not None and run.written.done():
+                return job.ended(run.end, self.owner, run.cancel_requested)
+        return await self._ledger.get(job.id)
 
     async def cancel(self, id: str) -> tuple[Job, bool]:
         """Write the wish down and, where the job is this process's, carry it out.
@@ -109,6 +127,7 @@ class Runner:
         """
         job, has_changed = await self._ledger.request_cancel(id)
         if run := self.runs.get(id):
+            run.cancel_requested = True
             run.cancel()
         elif self._claims_asked and not job.has_ended:
             self._unwanted.add(id)  # a claim may be bringing it
@@ -124,28 +143,26 @@ class Runner:
             raise Conflict("the job is not running")
         run.signal(number)
 
-    def _claim(self, room: int) -> asyncio.Task[None]:
+    def _claim(self, room: int) -> asyncio.Task[dict[str, Run]]:
         self._slots -= room
         self._claims_asked += 1
         return self._spawn(self._start_claims(room))
 
-    async def _start_claims(self, room: int) -> None:
+    async def _start_claims(self, room: int) -> dict[str, Run]:
         claims: list[Claim] = []
         try:
             claims = await self._ledger.claim(self.owner, room)
+        except LedgerError as exc:
+            log.error("%s", exc)  # what waits is found again within a second
         finally:
             self._slots += room - len(claims)
             self._claims_asked -= 1
-        if len(claims) == room:
-            self._set_knows_of_work(True)  # there may be more
-        for claim in claims:
-            self._start(claim)
-        if claims:
-            self._tell_changes()
+        runs = {claim.id: self._start(claim) for claim in claims}
         if not self._claims_asked:
             self._unwanted.clear()
+        return runs
 
-    def _start(self, claim: Claim) -> None:
+    def _start(self, claim: Claim) -> Run:
         output_bytes = claim.spec.limits.output_bytes
         if output_bytes is None:
             output_bytes = self._settings.output_bytes
@@ -156,6 +173,7 @@ class Runner:
         elif start := run.start():
             self._write_start_soon(start)
         self.waiting.tell(claim.id, "claimed")
+        return run
 
     def _ended(self, run: Run) -> None:
         self._slots += 1
@@ -178,6 +196,7 @@ class Runner:
                 await asyncio.sleep(RETRY_INTERVAL_S)
         run.journal.close()
         del self.runs[run.id]
+        run.written.set_result(None)
         self.waiting.tell(run.id, "ended")
         self._tell_changes()
 
@@ -203,7 +222,13 @@ class Runner:
         if self._knows_of_work and self._slots > 0 and not self.is_draining:
             # taken back before looking: what is queued from now on is told again
             self._set_knows_of_work(False)
-            self._claim(self._slots)
+            self._spawn(self._claim_waiting(self._slots))
+
+    async def _claim_waiting(self, room: int) -> None:
+        if len(runs := await self._claim(room)) == room:
+            self._set_knows_of_work(True)  # there may be more
+        if runs:
+            self._tell_changes()
 
     def _set_knows_of_work(self, is_true: bool) -> None:
         self._knows_of_work = is_true
@@ -235,14 +260,14 @@ class Runner:
         if (await self._ledger.tally())["queued"]:
             self._on_work()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         self._idle.clear()
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._reap)
         return task
 
-    def _reap(self, task: asyncio.Task[None]) -> None:
+    def _reap(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (exc := task.exception()) is not None:
             # a refusal says it all by itself; anything else is a bug and needs its trace

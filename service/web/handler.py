@@ -83,6 +83,9 @@ class Handler(RequestHandler):
         if self.application.runner.is_draining:
             self.set_header("Connection", "close")
 
+    def compute_etag(self) -> None:
+        """Make no Etag: answers change, and hashing them costs time."""
+
     def prepare(self) -> Awaitable[None] | None:
         """Check access before a byte of the body is read."""
         self.application.access.check(self.request)
@@ -166,6 +169,9 @@ class Handler(RequestHandler):
 
 class NoRoute(Handler):
     """Answers for every path that has no route."""
+
+    def compute_etag(self) -> None:
+        """Make no Etag: answers change, and hashing them costs time."""
 
     def prepare(self) -> None:
         """Refuse, whatever the method."""

@@ -9,10 +9,11 @@ import msgspec
 from service import checks, journal
 from service.errors import Invalid, OwnerGone
 from service.jobs import Job, Spec, signal_number
+from service.run import Run
 from service.web.handler import Handler
 from service.web.problems import Problem, problem_of, wrong_field
 from service.web.query import Parameters, list_query, wait_preference
-from service.web.recording import with_output
+from service.web.recording import recording, with_output
 
 BATCH_MAX = 1000
 KEY_MAX = 255
@@ -27,18 +28,18 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _JobAnswer(Handler):
     """An answer that is one job, held until it has ended where the client prefers that."""
 
-    async def answer_job(self, job: Job, status: int) -> None:
+    async def answer_job(self, job: Job, status: int, run: Run | None = None) -> None:
         """Answer with the job; with its output where that was asked for, or waited for."""
+        app = self.application
         include = Parameters(self.request, ("output",)).boolean("output")
-        seconds = wait_preference(self.request, self.application.squall.http.wait_seconds)
+        seconds = wait_preference(self.request, app.squall.http.wait_seconds)
         if seconds is not None:
             self.set_header("Preference-Applied", f"wait={seconds:g}")
             if not job.has_ended:
-                await self.application.runner.waiting.wait(job.id, "ended", seconds)
-                job = await self.application.ledger.get(job.id)
+                job = await app.runner.wait_ended(job, run, seconds)
             status = 200 if job.has_ended else 202
         if include or (include is None and seconds is not None and job.has_ended):
-            job = await with_output(self.application, job)
+            job = with_output(job, run.journal if run else await recording(app, job))
         self.answer(job, status)
 
 
@@ -54,12 +55,13 @@ class JobsHandler(_JobAnswer):
         if body.lstrip()[:1] == b"[":
             await self._batch(body, key, fingerprint)
             return
-        submission = await self.application.runner.submit(
+        accepted = await self.application.runner.submit(
             [checks.decode(body, Spec)], key=key, fingerprint=fingerprint
         )
-        (job,) = submission.jobs
+        (job,) = accepted.jobs
         self.set_header("Location", f"/v1/jobs/{job.id}")
-        await self.answer_job(job, 200 if submission.is_repeated else 202)
+        status = 200 if accepted.is_repeated else 202
+        await self.answer_job(job, status, accepted.runs.get(job.id))
 
     async def get(self) -> None:
         """List jobs, newest first."""
@@ -72,10 +74,10 @@ class JobsHandler(_JobAnswer):
             raise wrong_field("", f"a batch may have at most {BATCH_MAX} jobs")
         specs = [_spec_or_problem(bytes(item)) for item in items]
         good = [spec for spec in specs if isinstance(spec, Spec)]
-        submission = await self.application.runner.submit(good, key=key, fingerprint=fingerprint)
-        accepted = iter(submission.jobs)
-        answer = [next(accepted) if isinstance(spec, Spec) else spec for spec in specs]
-        self.answer(answer, 200 if submission.is_repeated else 202)
+        accepted = await self.application.runner.submit(good, key=key, fingerprint=fingerprint)
+        jobs = iter(accepted.jobs)
+        answer = [next(jobs) if isinstance(spec, Spec) else spec for spec in specs]
+        self.answer(answer, 200 if accepted.is_repeated else 202)
 
     def _key(self) -> str:
         key = self.request.headers.get("Idempotency-Key")

@@ -23,9 +23,8 @@ async def recording(app: App, job: Job) -> Reader:
     return Journal.open(app.journals, job.id)
 
 
-async def with_output(app: App, job: Job) -> Job:
+def with_output(job: Job, journal: Reader) -> Job:
     """Return the job with the beginning of its streams."""
-    journal = await recording(app, job)
     return msgspec.structs.replace(
         job, stdout=_stream(journal, "stdout"), stderr=_stream(journal, "stderr")
     )
@@ -33,6 +32,8 @@ async def with_output(app: App, job: Job) -> Job:
 
 def _stream(journal: Reader, name: str) -> Stream:
     stream = Stream(journal.bytes(name), journal.dropped(name))
+    if not stream.bytes:
+        return stream.with_content(b"")
     content = journal.read(name, 0, INCLUDED_BYTES)
     if journal.kept(name) > len(content):
         content = _whole_characters(content)

@@ -3,7 +3,7 @@
 import { element, setText } from "./element.js";
 
 export function badge() {
-  return element("span.state", {}, element("span.dot", { "aria-hidden": "true" }), element("span.word"));
+  return element("span.state", {}, element("span.dot", { "aria-hidden": "true" }), element("span"));
 }
 
 export function setBadge(node, job) {
