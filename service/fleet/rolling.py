@@ -47,6 +47,10 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
             ready_at[process.name] = time.time()
         if front:
             _reload_nginx(supervisor, files, front, settings, progress)
+        kept_s = conf.stop_seconds(given.in_force(files, loaded))
+        if kept_s != conf.stop_seconds(settings):
+            event = f"kills what takes over {kept_s} seconds to stop, until it is started anew"
+            progress("supervisord", event)
         given.remember(files, environment, settings)
     progress("squall", "ready")
 

@@ -143,7 +143,7 @@ def test_a_reload_takes_over_what_changed_in_the_file(fleet: Fleet) -> None:
     config.write_text("[http]\nbody_bytes = 'big'\n")
     assert "http.body_bytes" in fleet.squall("reload", code=1)
     config.write_text("[processes]\ncount = 3\nfirst_port = 9000\n")
-    fleet.squall("reload")  # the environment that `up` had comes before the file
+    assert "supervisord" not in fleet.squall("reload")  # the environment comes before the file
     config.unlink()
     assert "squall.toml" in fleet.squall("reload", code=1)
     config.write_text("")
@@ -154,8 +154,11 @@ def test_other_ports_are_not_taken_over_by_a_reload(fleet: Fleet) -> None:
     config = fleet.state.parent / "squall.toml"
     config.write_text("[processes]\ncount = 1\n")
     fleet.environ["SQUALL_CONFIG"] = str(config)
+    del fleet.environ["SQUALL_JOBS_DRAIN"]
     fleet.squall("up")
     before = fleet.status()
+    config.write_text("[processes]\ncount = 1\n[jobs]\ndrain = 100\n")
+    assert "kills what takes over 60 seconds" in fleet.squall("reload")
     config.write_text("[processes]\ncount = 2\n")
     assert "that needs `squall down` and `squall up`" in fleet.squall("reload", code=1)
     assert fleet.status().keys() == before.keys()

@@ -137,6 +137,15 @@ def test_what_a_killed_supervisord_leaves_is_named_and_ended(fleet: Fleet) -> No
     fleet.squall("up")
 
 
+def test_workers_of_a_killed_nginx_serve_on_until_down(fleet: Fleet) -> None:
+    fleet.squall("up")
+    os.kill(fleet.status()["nginx"]["pid"], signal.SIGKILL)
+    wait_for(lambda: not fleet.status()["nginx"]["ready"])
+    assert fleet.request("GET", "/readyz")[0] == 200
+    fleet.squall("down")
+    assert nothing_is_left(fleet)
+
+
 def test_a_fleet_that_runs_keeps_the_link_of_the_clone(clone: Path, fleet: Fleet) -> None:
     with tempfile.TemporaryDirectory(prefix="squall-") as home:
         other = Fleet(clone, Path(home))
