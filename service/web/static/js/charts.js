@@ -45,7 +45,7 @@ export class Charts {
     runs.show([times, running], count(this.#figures.running.size));
     waits.show([times, queued], count(this.#figures.queued.size));
     // stacked: all of them behind, the good ones in front, so that the bad ones stick out on top
-    const note = summary.bad ? `${count(summary.bad)} not well` : "";
+    const note = summary.bad ? `${count(summary.bad)} unsuccessful` : "";
     ended.show([times, good.map((value, at) => value + bad[at]), good], count(summary.ended), note);
     middle.show([times, median], summary.median === null ? "–" : duration(summary.median));
   }

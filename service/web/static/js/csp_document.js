@@ -12,9 +12,19 @@ export function cspDocument() {
   });
 }
 
+/** Open a terminal: while it does, version 6.0 takes one <style> from the window's own document. */
+export function opening(open) {
+  document.createElement = createElement;
+  try {
+    open();
+  } finally {
+    delete document.createElement; // the prototype's shows again
+  }
+}
+
 function createElement(tag, options) {
   if (tag === "style") return styleSheet();
-  const made = document.createElement(tag, options);
+  const made = Document.prototype.createElement.call(document, tag, options);
   if (tag === "span") made.setAttribute = setAttribute;
   return made;
 }
@@ -22,7 +32,7 @@ function createElement(tag, options) {
 /** Stands where a <style> would: its text becomes a style sheet of the document. */
 function styleSheet() {
   const sheet = new CSSStyleSheet();
-  const stand = document.createElement("template");
+  const stand = Document.prototype.createElement.call(document, "template");
   document.adoptedStyleSheets.push(sheet);
   Object.defineProperty(stand, "textContent", { set: (text) => sheet.replaceSync(text) });
   stand.remove = () => {

@@ -4,48 +4,43 @@ import { labelChips } from "./badge.js";
 import { element, setText } from "./element.js";
 import { bytes, clock, count, duration, result, seconds } from "./format.js";
 
+// Each fact: its name, its text of a job, and what more is told on hovering.
+const FACTS = [
+  ["Exit", result],
+  ["Duration", (job) => duration(seconds(job))],
+  ["Accepted", (job) => clock(job.created_at), (job) => job.created_at],
+  ["Started", (job) => job.started_at && clock(job.started_at), (job) => job.started_at],
+  ["Finished", (job) => job.finished_at && clock(job.finished_at), (job) => job.finished_at],
+  ["Process", (job) => job.owner && (job.pid ? `${job.owner}, pid ${job.pid}` : job.owner)],
+  ["CPU", (job) => job.usage && duration(job.usage.user_seconds + job.usage.system_seconds)],
+  ["Memory", (job) => job.usage && bytes(job.usage.max_rss_bytes)],
+  ["stdout", (job) => size(job.stdout)],
+  ["stderr", (job) => size(job.stderr)],
+  ["Timeout", (job) => job.timeout && duration(job.timeout)],
+  ["Directory", (job) => job.cwd],
+  ["Environment", (job) => Object.entries(job.env).map((pair) => pair.join("=")).join("  ")],
+  ["Error", (job) => job.error],
+];
+
 export class Facts {
-  #values = new Map();
-  #labels = element("dd.labels");
+  #values = FACTS.map(() => element("dd"));
+  #entries = FACTS.map(([name], at) => element("div", { hidden: true }, element("dt", {}, name), this.#values[at]));
+  #chips = element("dd.labels");
+  #labels = element("div", { hidden: true }, element("dt", {}, "Labels"), this.#chips);
 
   constructor() {
-    this.node = element("dl.facts");
+    this.node = element("dl.facts", {}, this.#entries, this.#labels);
   }
 
   show(job) {
-    this.#put("Exit", result(job), job.error ?? "");
-    this.#put("Duration", duration(seconds(job)));
-    this.#put("Accepted", clock(job.created_at), job.created_at);
-    this.#put("Started", job.started_at && clock(job.started_at), job.started_at);
-    this.#put("Finished", job.finished_at && clock(job.finished_at), job.finished_at);
-    this.#put("Process", job.owner && (job.pid ? `${job.owner}, pid ${job.pid}` : job.owner));
-    this.#put("Directory", job.cwd);
-    this.#put("Timeout", job.timeout && duration(job.timeout));
-    this.#put("CPU", job.usage && duration(job.usage.user_seconds + job.usage.system_seconds));
-    this.#put("Memory", job.usage && bytes(job.usage.max_rss_bytes));
-    this.#put("stdout", size(job.stdout));
-    this.#put("stderr", size(job.stderr));
-    this.#put("Environment", Object.entries(job.env).map((pair) => pair.join("=")).join("  "));
-    if (!this.#labels.isConnected && Object.keys(job.labels).length) {
-      this.#labels.append(...labelChips(job.labels));
-      this.node.append(element("div", {}, element("dt", {}, "Labels"), this.#labels));
-    }
-  }
-
-  tick(job) {
-    this.#put("Duration", duration(seconds(job)));
-  }
-
-  #put(name, text, title = "") {
-    if (!this.#values.has(name)) {
-      if (!text) return;
-      const value = element("dd");
-      this.#values.set(name, value);
-      this.node.append(element("div", {}, element("dt", {}, name), value));
-    }
-    const value = this.#values.get(name);
-    setText(value, text || "–");
-    if (title) value.title = title;
+    FACTS.forEach(([, textOf, titleOf], at) => {
+      const text = textOf(job);
+      this.#entries[at].hidden = !text;
+      setText(this.#values[at], text || "");
+      this.#values[at].title = titleOf?.(job) ?? "";
+    });
+    if (this.#labels.hidden) this.#chips.replaceChildren(...labelChips(job.labels));
+    this.#labels.hidden = this.#chips.childElementCount === 0;
   }
 }
 

@@ -27,6 +27,7 @@ export class JobPage {
   #note = element("span.note", { role: "status" });
   #actions;
   #input;
+  #hasAskedForInput = false;
   #timer;
   #unsubscribe;
 
@@ -51,7 +52,7 @@ export class JobPage {
       failed: (error) => setText(this.#note, messageOf(error)),
     });
     this.#unsubscribe = jobs.subscribe((job) => job.id === id && this.#show(job));
-    this.#timer = setInterval(() => this.#job && !hasEnded(this.#job) && this.#facts.tick(this.#job), TICK_MS);
+    this.#timer = setInterval(() => this.#job && !hasEnded(this.#job) && this.#facts.show(this.#job), TICK_MS);
   }
 
   get #job() {
@@ -89,10 +90,11 @@ export class JobPage {
   #show(job) {
     setBadge(this.#badge, job);
     setText(this.#command, readable(job.args));
-    this.title = job.args[0];
+    document.title = `${job.args[0]} · squall`;
     this.#facts.show(job);
     this.#actions.show(job);
-    this.#input.hidden = job.state !== "running";
+    if (job.state === "running") this.#offerInput();
+    else this.#input.hidden = true;
     this.node.dataset.state = job.state;
   }
 
@@ -150,9 +152,24 @@ export class JobPage {
       event.preventDefault();
       if (await attempt(() => sendInput(this.#id, `${line.value}\n`))) line.value = "";
     };
-    const end = button("End of input", () => sendInput(this.#id, "", true));
+    const end = button("End of input", async () => {
+      await sendInput(this.#id, "", true);
+      this.#input.hidden = true;
+    });
     return element("form.input", { submit, hidden: true }, element("span.prompt", { "aria-hidden": "true" }, "›"), line,
       element("button", { type: "submit" }, "Send"), end);
+  }
+
+  /** Show the line for input where the job takes any: writing nothing finds out. */
+  async #offerInput() {
+    if (this.#hasAskedForInput) return;
+    this.#hasAskedForInput = true;
+    try {
+      await sendInput(this.#id, "");
+      this.#input.hidden = this.#job.state !== "running";
+    } catch (error) {
+      if (error.status !== 409) this.#hasAskedForInput = false; // 409: its stdin is not open
+    }
   }
 
   async #again() {

@@ -24,24 +24,20 @@ export class RunForm {
   ].map(([value, text]) => element("option", { value }, text)));
   #inputField = labelled("Text", this.#input);
   #options;
+  #more = element("button.quiet", { type: "button", "aria-expanded": "false", "aria-controls": "options", click: () => this.#toggle() }, "Options");
 
   /** `submitted(job)` is called with each job that was accepted. */
   constructor(submitted) {
     this.submitted = submitted;
     this.#options = element(
-      "details.options",
-      {},
-      element("summary", {}, "Options"),
-      element(
-        "div.grid",
-        {},
-        labelled("Directory", this.#cwd),
-        labelled("Timeout, seconds", this.#timeout),
-        labelled("Labels", this.#labels),
-        labelled("Reads on stdin", this.#stdin),
-        labelled("Environment, one a line", this.#env),
-        this.#inputField,
-      ),
+      "div.options",
+      { id: "options", hidden: true },
+      labelled("Directory", this.#cwd),
+      labelled("Timeout, seconds", this.#timeout),
+      labelled("Labels", this.#labels),
+      labelled("Reads on stdin", this.#stdin),
+      labelled("Environment, one a line", this.#env),
+      this.#inputField,
     );
     this.node = element(
       "form.run",
@@ -52,6 +48,7 @@ export class RunForm {
         element("span.prompt", { "aria-hidden": "true" }, "$"),
         this.#line,
         element("label.check", {}, this.#inShell, "in a shell"),
+        this.#more,
         this.#button,
       ),
       this.#words,
@@ -74,7 +71,7 @@ export class RunForm {
     this.#timeout.value = job.timeout ?? "";
     this.#labels.value = Object.entries(job.labels).map((pair) => pair.join(":")).join(" ");
     this.#env.value = Object.entries(job.env).map((pair) => pair.join("=")).join("\n");
-    this.#options.open = Boolean(job.cwd || job.timeout || this.#labels.value || this.#env.value);
+    this.#toggle(Boolean(job.cwd || job.timeout || this.#labels.value || this.#env.value));
     this.#preview();
     this.focus();
   }
@@ -135,6 +132,11 @@ export class RunForm {
         element("button.link", { type: "button", click }, "Use a shell"),
       );
     }
+  }
+
+  #toggle(isOpen = this.#options.hidden) {
+    this.#options.hidden = !isOpen;
+    this.#more.setAttribute("aria-expanded", isOpen);
   }
 
   #showInput() {

@@ -4,11 +4,12 @@
 import { FitAddon } from "/static/vendor/xterm/addon-fit.mjs";
 import { Terminal } from "/static/vendor/xterm/xterm.mjs";
 
-import { cspDocument } from "./csp_document.js";
+import { cspDocument, opening } from "./csp_document.js";
 import { element } from "./element.js";
 import * as theme from "./theme.js";
 
 export const SCROLLBACK = 10_000;
+const COLUMNS_LEAST = 80; // what programs reckon with; a narrow window scrolls sideways
 
 const LIGHT = {
   background: "#ffffff", foreground: "#1f2530", cursor: "#ffffff00", selectionBackground: "#bcd2ff",
@@ -61,7 +62,7 @@ export class Screen {
 
   /** Call once the node is in the page. */
   open() {
-    this.#terminal.open(this.node);
+    opening(() => this.#terminal.open(this.node));
     this.#terminal.textarea.setAttribute("aria-label", "Output; scroll with the arrow and page keys");
     this.#terminal.textarea.readOnly = true;
     this.#resize();
@@ -103,6 +104,7 @@ export class Screen {
   }
 
   #resize() {
-    if (this.node.clientHeight) this.#fit.fit();
+    const fitting = this.node.clientHeight ? this.#fit.proposeDimensions() : undefined;
+    if (fitting?.cols) this.#terminal.resize(Math.max(fitting.cols, COLUMNS_LEAST), Math.max(fitting.rows, 1));
   }
 }
