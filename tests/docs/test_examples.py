@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
-import sysconfig
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service import settings
-from tests.service.conftest import free_ports
+from tests.conftest import SQUALL
 
 ROOT = Path(__file__).parents[2]
-SQUALL = Path(sysconfig.get_path("scripts"), "squall")
 BLOCK = re.compile(r"<!-- run: (\w+) -->\n```(?:sh|python)\n(.*?)```", re.S)
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
@@ -27,41 +22,19 @@ def blocks(document: Path, kind: str) -> list[str]:
     return [text for found, text in BLOCK.findall(document.read_text()) if found == kind]
 
 
-@pytest.fixture(scope="module")
-def front() -> Iterator[dict[str, str]]:
-    """A whole fleet: nginx, supervisord and two processes; yields the environment to use it in."""
-    first, *_, port = free_ports(3)
-    with tempfile.TemporaryDirectory(prefix="squall-") as directory:
-        environ = {
-            **{name: value for name, value in os.environ.items() if "SQUALL" not in name},
-            "PATH": f"{SQUALL.parent}:{os.environ['PATH']}",
-            "HOME": directory,
-            "SQUALL_STATE_DIR": f"{directory}/state",
-            "SQUALL_JOBS_DRAIN": "1",
-            "SQUALL_FRONT_PORT": str(port),
-            "SQUALL_PROCESSES_COUNT": "2",
-            "SQUALL_PROCESSES_FIRST_PORT": str(first),
-            "SQUALL_SOURCE": str(ROOT),
-            "GIT_CONFIG_COUNT": "0",
-        }
-        subprocess.run([SQUALL, "up"], env=environ, check=True, capture_output=True)
-        yield environ
-        subprocess.run([SQUALL, "down"], env=environ, check=True, capture_output=True)
-
-
 @pytest.mark.parametrize(
     "document", [d for d in DOCUMENTS if blocks(d, "front")], ids=lambda path: path.name
 )
 def test_examples_run_beside_the_service(front, document, tmp_path):
     script = "set -euo pipefail\n" + "\n".join(blocks(document, "front"))
-    script = script.replace("127.0.0.1:8080", f"127.0.0.1:{front['SQUALL_FRONT_PORT']}")
+    script = script.replace("127.0.0.1:8080", f"127.0.0.1:{front.ports[0]}")
     script = script.replace("/tmp/squall-example", str(tmp_path / "example"))
     script = script.replace("$PWD/.venv/bin", str(SQUALL.parent))
     (tmp_path / "script").write_text(script)
     ran = subprocess.run(
         ["bash", "script"],
         stdin=subprocess.DEVNULL,
-        env=front,
+        env=front.environ | {"SQUALL_SOURCE": str(ROOT)},
         cwd=tmp_path,
         capture_output=True,
         text=True,
