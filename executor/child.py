@@ -361,6 +361,7 @@ class Child:
             self._exited_at = time.monotonic()
         self._ending = ending
         self._exit.close()
+        self._part()
         for timer in ("_timeout_timer", "_stop_timer", "_drain_timer"):
             self._cancel_timer(timer)
         self._watch.tenants.discard(self)
@@ -368,6 +369,12 @@ class Child:
             self._settle(ending)
         else:
             self._cgroup.remove_soon(self.loop, lambda: self._settle(ending))
+
+    def _part(self) -> None:
+        for source in self.sources:
+            source.part()
+        if self.sink is not None:
+            self.sink.part()
 
     def _cancel_timer(self, name: str) -> None:
         timer: asyncio.TimerHandle | None = getattr(self, name)

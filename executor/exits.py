@@ -141,6 +141,7 @@ class Exit:
             time.sleep(FIRST_RETRY_S)
 
     def close(self) -> None:
+        self._seen = _ended  # no cycle: what is done with goes at once
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -148,6 +149,10 @@ class Exit:
             self._watch.remove(self.pidfd)
             fd, self.pidfd = self.pidfd, -1
             os.close(fd)
+
+
+def _ended() -> None:
+    """In place of what is to be called at the end, afterwards."""
 
 
 _NO_PIDFD = frozenset({errno.ENOSYS, errno.EPERM, errno.ESRCH})

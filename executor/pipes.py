@@ -19,7 +19,7 @@ from executor.capture import Capture
 from executor.watch import READ, WRITE, Watch
 
 BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
-TURN = 8  # blocks a turn of the loop, so that one loud child does not starve the others
+TURN = 16  # blocks a turn of the loop, so that one loud child does not starve the others
 PIPE_SIZE = 1 << 20  # /proc/sys/fs/pipe-max-size, by default
 
 OnOutput = Callable[[str, bytes], Awaitable[object] | None]
@@ -208,6 +208,13 @@ class Source:
         """Closed before its end."""
         return self._last is not None
 
+    def part(self) -> None:
+        """The run has ended. Without the cycle the output goes with its last reference, and not with
+        some later garbage collection.
+        """
+        del self._owner
+        self.on_output = None
+
     def close(self) -> None:
         self.discard()
         if self.listener is not None and (listener := self.listener()) is not None:
@@ -316,6 +323,10 @@ class Sink:
         if not self.ends:
             self.broken = True
         self.end()
+
+    def part(self) -> None:
+        """The run has ended: as ``Source.part()``."""
+        del self._owner
 
     def give_up(self) -> None:
         """Draining is over: what has not been taken never will be."""

@@ -34,6 +34,7 @@ from children import (
 from tornado.ioloop import IOLoop
 
 from executor import DEVNULL, PIPE, Limits, Subprocess, run
+from executor.child import Child
 
 ROUNDS = 200
 KILL = ((signal.SIGKILL, None),)
@@ -465,3 +466,23 @@ async def test_pipe_memory_used_up_is_no_error(io_loop, monkeypatch):
     monkeypatch.setattr(fcntl, "fcntl", refuse)
     result = await run(["head", "-c", "1000000", "/dev/zero"])
     assert len(result.stdout) == 1_000_000
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_output_goes_with_its_last_reference_and_not_with_a_garbage_collection(io_loop):
+    async def some() -> None:
+        await run(["head", "-c", "1000000", "/dev/zero"], input=b"x", timeout=50)
+        done = asyncio.Event()
+        Subprocess(lambda *_: done.set(), args=TRUE, on_output=lambda *_: None).start()
+        await done.wait()
+
+    await some()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await some()
+        await asyncio.sleep(0)
+        assert [each for each in gc.get_objects() if isinstance(each, Child)] == []
+    finally:
+        gc.enable()
