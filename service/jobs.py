@@ -7,6 +7,7 @@ sort as text; durations are seconds; sizes are bytes.
 
 from __future__ import annotations
 
+import functools
 import secrets
 import signal
 import time
@@ -225,7 +226,12 @@ def now() -> str:
 def rfc3339(microseconds: int) -> str:
     """Format a Unix time in microseconds."""
     seconds, fraction = divmod(microseconds, 1_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:06d}Z"
+    return f"{_to_the_second(seconds)}.{fraction:06d}Z"
+
+
+@functools.lru_cache(maxsize=16)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class Ids:

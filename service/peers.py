@@ -38,7 +38,7 @@ class Peers:
         """Join: take this port's lock for as long as the process lives; SettingsError if taken."""
         self._state = state
         self._port = port
-        self._others = [other for other in ports if other != port]
+        self._others = {other: os.fspath(state.notices(other)) for other in ports if other != port}
         self._news_timer: asyncio.TimerHandle | None = None
         self._lock = _locked(state.lock(port), wait_s=10.0)
         if self._lock is None:
@@ -99,7 +99,7 @@ class Peers:
 
     def _send(self, port: int, notice: bytes) -> None:
         try:
-            self._socket.sendto(notice, os.fspath(self._state.notices(port)))
+            self._socket.sendto(notice, self._others[port])
         except OSError as exc:
             # it is down, or its buffer is full of notices: it looks by itself within a second
             log.debug("notice to %d: %s", port, exc)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.resources
+import os
 from pathlib import Path
 
 import apsw
@@ -31,6 +32,28 @@ class Turn:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
+class Wal:
+    """The write-ahead log's file, to be synced after a commit rather than within it.
+
+    `synchronous = FULL` is this very sync, but made while the lock to write is held: then the
+    processes' syncs wait for each other, where the file system would merge them. A checkpoint
+    by another process in between syncs the log itself before it uses it, and no lock of SQLite
+    lies on this file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the log of the database at `path`, which a connection keeps open."""
+        self._fd = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+
+    def sync(self) -> None:
+        """Return when all that was committed before is on the disk."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+
 def refuse_unsound_sqlite() -> None:
     """Raise LedgerError when this build of SQLite is not safe for us."""
     version = apsw.sqlite_lib_version()
@@ -46,6 +69,7 @@ def connect(path: Path, *, is_reader: bool = False) -> apsw.Connection:
     db.set_busy_timeout(BUSY_MILLISECONDS)
     if not is_reader:
         db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")  # see Wal.sync
         db.execute("PRAGMA wal_autocheckpoint = 4000")
         db.execute("PRAGMA journal_size_limit = 67108864")
     db.execute("PRAGMA cache_size = -16384")

@@ -1,10 +1,10 @@
 """The ledger in SQLite: one file in WAL mode, shared by the processes of one machine.
 
 Each process has one writer and one reader connection, each on a thread of its own. A group of
-writes is one transaction. It is synced to disk when it holds an operation that a client or the
-rule "nothing runs twice" depends on (submit, claim, cancel); what follows from those alone (start,
-end) survives a killed process at once, and a power loss with the next sync: until then such a
-job would be found `lost`, never run again.
+writes is one transaction. It is synced to disk before anybody is told when it holds an operation
+that a client or the rule "nothing runs twice" depends on (submit, claim, cancel); what follows
+from those alone (start, end) survives a killed process at once, and a power loss with the next
+sync: until then such a job would be found `lost`, never run again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import msgspec
 from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
 from service.jobs import ENDED, End, Ids, Job, Spec, State, check_move, now
 from service.ledger import Bounds, Claim, Event, Page, Query, Start, Submission
-from service.ledger.connection import Turn, connect, migrate, refuse_unsound_sqlite
+from service.ledger.connection import Turn, Wal, connect, migrate, refuse_unsound_sqlite
 from service.ledger.door import Door, Group
 from service.ledger.pages import page_sql
 from service.ledger.rows import (
@@ -64,6 +64,7 @@ class SqliteLedger:
             self._db = connect(path)
             with Turn(self._turn):
                 migrate(self._db)
+            self._wal = Wal(path)
             self._read_db = connect(path, is_reader=True)
         except (apsw.Error, LedgerError) as exc:
             os.close(self._turn)
@@ -76,6 +77,7 @@ class SqliteLedger:
         self._writes.close()
         self._reads.close()
         self._read_db.close()
+        self._wal.close()
         self._db.close()
         os.close(self._turn)
 
@@ -284,21 +286,11 @@ class SqliteLedger:
 
     def _perform_writes(self, group: Group) -> None:
         begun_at = time.monotonic()
-        is_durable = any(operation.is_durable for operation in group)
         try:
-            # waiting for one's turn in the kernel: SQLite itself would sleep and try again
-            with Turn(self._turn):
-                self._db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    for operation in group:
-                        operation.outcome = _outcome(operation.call)
-                    self._db.execute("COMMIT")
-                    self._on_commit(time.monotonic() - begun_at)
-                except BaseException:
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-                    raise
+            self._write(group)
+            if any(operation.is_durable for operation in group):
+                self._wal.sync()
+            self._on_commit(time.monotonic() - begun_at)
         except (apsw.Error, OSError) as exc:
             error = LedgerError(f"the ledger cannot be written: {exc}")
             error.__cause__ = exc
@@ -307,6 +299,19 @@ class SqliteLedger:
         except Exception as exc:  # a bug in one operation: nothing of its group was written
             for operation in group:
                 operation.outcome = exc
+
+    def _write(self, group: Group) -> None:
+        # waiting for one's turn in the kernel: SQLite itself would sleep and try again
+        with Turn(self._turn):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                for operation in group:
+                    operation.outcome = _outcome(operation.call)
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
 
 def _outcome(call: Callable[[], T]) -> T | BaseException:
