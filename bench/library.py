@@ -1,7 +1,7 @@
 """How fast the library runs commands beside others: ``python bench/library.py [--quick]``.
 
 Every figure is taken in a fresh process, the peers in turns, several rounds; the median counts.
-Each is also shown as a ratio to a C loop of posix_spawn, built on the spot when there is a compiler.
+Runs are also shown as a ratio to a C loop of posix_spawn, built here when there is a compiler.
 Peers that are not installed are left out: nothing is installed or downloaded. No figure is a test.
 
     runs a second   commands started, read to their end and reaped

@@ -209,9 +209,7 @@ class Source:
         return self._last is not None
 
     def part(self) -> None:
-        """The run has ended. Without the cycle the output goes with its last reference, and not with
-        some later garbage collection.
-        """
+        """The run has ended: no cycle may keep its output until a garbage collection."""
         del self._owner
         self.on_output = None
 
