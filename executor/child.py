@@ -14,7 +14,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Callable
+from inspect import isawaitable
 from typing import Any
 
 from executor.capture import Capture
@@ -181,8 +182,8 @@ class Child:
 
     # what the ends of the pipes need of us
 
-    def call(self, on_output: OnOutput, name: str, chunk: bytes) -> Awaitable[object] | None:
-        return self._context.run(on_output, name, chunk)
+    def call(self, on_output: OnOutput, name: str, chunk: bytes) -> asyncio.Future[object] | None:
+        return self._context.run(_call, on_output, name, chunk)
 
     def fail(self, error: BaseException) -> None:
         """The caller's own code failed: the run is stopped, and the error shown at its end."""
@@ -495,3 +496,8 @@ class Child:
 
 
 _NOTHING = Capture(0)
+
+
+def _call(on_output: OnOutput, name: str, chunk: bytes) -> asyncio.Future[object] | None:
+    waiting = on_output(name, chunk)
+    return asyncio.ensure_future(waiting) if isawaitable(waiting) else None

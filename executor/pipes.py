@@ -12,7 +12,7 @@ import fcntl
 import os
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from executor.capture import Capture
@@ -22,7 +22,7 @@ BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
 TURN = 16  # blocks a turn of the loop, so that one loud child does not starve the others
 PIPE_SIZE = 1 << 20  # /proc/sys/fs/pipe-max-size, by default
 
-OnOutput = Callable[[str, bytes], Awaitable[object] | None]
+OnOutput = Callable[[str, bytes], object]  # an awaitable pauses the stream
 
 
 class Listener(Protocol):
@@ -36,7 +36,9 @@ class Listener(Protocol):
 class Owner(Protocol):
     """What an end of a pipe needs of the run it belongs to."""
 
-    def call(self, on_output: OnOutput, name: str, chunk: bytes) -> Awaitable[object] | None: ...
+    def call(
+        self, on_output: OnOutput, name: str, chunk: bytes
+    ) -> asyncio.Future[object] | None: ...
 
     def fail(self, error: BaseException) -> None: ...
 
@@ -156,16 +158,14 @@ class Source:
 
     def _hand_out(self, on_output: OnOutput, chunk: bytes) -> None:
         try:
-            waiting = self._owner.call(on_output, self.name, chunk)
-            if waiting is None:
-                return
-            self._task = asyncio.ensure_future(waiting)
+            self._task = self._owner.call(on_output, self.name, chunk)
         except Exception as error:  # the caller's own code: whatever it raises is the run's failure
             self.on_output = None
             self._owner.fail(error)
             return
-        self._task.add_done_callback(self._handed_out)
-        self._rest()
+        if self._task is not None:
+            self._task.add_done_callback(self._handed_out)
+            self._rest()
 
     def _handed_out(self, task: asyncio.Future[object]) -> None:
         self._task = None

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from executor.limits import Limits, trampoline
 
@@ -160,31 +160,35 @@ def spawn(command: Command, cgroup: str | None, stdin: int, stdout: int, stderr:
     """
     if command.limits is not None or cgroup is not None or _has_blocked_signals(command):
         return _spawn_by_trampoline(command, cgroup, (stdin, stdout, stderr))
-    return _spawn(command, command.argv, command.program, command.env, (), stdin, stdout, stderr)
+    image = Image(command.argv, command.program, command.name, command.env, ())
+    return _spawn(command, image, (stdin, stdout, stderr))
 
 
-def _spawn(
-    command: Command,
-    argv: list[bytes],
-    program: bytes,
-    env: list[bytes] | None,
-    own_fds: tuple[int, ...],
-    stdin: int,
-    stdout: int,
-    stderr: int,
-) -> int:
+class Image(NamedTuple):
+    """What is executed: the command itself, or the program that sets its limits."""
+
+    argv: list[bytes]
+    program: bytes
+    name: Any  # in errors
+    env: list[bytes] | None
+    own_fds: tuple[int, ...]
+
+
+def _spawn(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
     options = command.options
     if _fork_exec is None or not _SLOW.isdisjoint(options):
-        return _popen(command, argv, program, env, own_fds, (stdin, stdout, stderr))
+        return _popen(command, image, stdio)
+    stdin, stdout, stderr = stdio
     errors_read, errors_write = _pipe_above_stdio()
     try:
         try:
-            keep = (*options.get("pass_fds", ()), *own_fds, errors_write)
+            keep = (*options.get("pass_fds", ()), *image.own_fds, errors_write)
             # fmt: off
             pid = _fork_exec(
-                argv, command.candidates(program),
+                image.argv, command.candidates(image.program),
                 options.get("close_fds", True), tuple(sorted(keep)),
-                command.cwd, env, stdin, -1, -1, stdout, -1, stderr, errors_read, errors_write,
+                command.cwd, image.env,
+                stdin, -1, -1, stdout, -1, stderr, errors_read, errors_write,
                 options.get("restore_signals", True), True, -1,  # session, process group
                 None, None, None, -1, None,  # gid, groups, uid, umask, preexec_fn
                 True,  # vfork
@@ -197,27 +201,21 @@ def _spawn(
         os.close(errors_read)
     if told:
         _reap(pid)
-        raise _spawn_error(command, told)
+        raise _spawn_error(command, image, told)
     return pid
 
 
-def _spawn_error(command: Command, told: bytes) -> OSError:
+def _spawn_error(command: Command, image: Image, told: bytes) -> OSError:
     """What the child wrote: ``OSError:2:`` or, before the exec, ``OSError:2:noexec``."""
     _, number, place = told.split(b":", 2)
     code = int(number, 16)
     if not place.startswith(b"noexec"):
-        return OSError(code, os.strerror(code), command.name)
+        return OSError(code, os.strerror(code), image.name)
     return OSError(code, os.strerror(code), command.cwd)
 
 
-def _popen(
-    command: Command,
-    argv: list[bytes],
-    program: bytes,
-    env: list[bytes] | None,
-    own_fds: tuple[int, ...],
-    stdio: tuple[int, int, int],
-) -> int:
+def _popen(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
+    argv, program, name, env, own_fds = image
     options = {k: v for k, v in command.options.items() if k not in ("shell", "executable", "env")}
     options["pass_fds"] = (*options.get("pass_fds", ()), *own_fds)
     stdin, stdout, stderr = (None if fd == -1 else fd for fd in stdio)
@@ -233,8 +231,8 @@ def _popen(
             **options,
         )
     except OSError as error:
-        if error.filename == program and error.filename != command.name:
-            error.filename = command.name
+        if error.filename == program:
+            error.filename = name
         raise
     # it is ours to reap: Popen must neither poll it nor warn of it
     process.returncode = 0
@@ -248,8 +246,10 @@ def _spawn_by_trampoline(command: Command, cgroup: str | None, stdio: tuple[int,
         try:
             try:
                 words = trampoline(todo, errors_write)
+                program = os.fsencode(sys.executable)
                 own = (todo, errors_write)
-                pid = _spawn(command, words, os.fsencode(sys.executable), None, own, *stdio)
+                image = Image(words, program, sys.executable, None, own)
+                pid = _spawn(command, image, stdio)
             finally:
                 os.close(errors_write)
             told = os.read(errors_read, 4096)

@@ -112,6 +112,30 @@ async def test_callbacks_run_in_the_context_of_their_start(io_loop):
 
 
 @pytest.mark.gen_test(timeout=60)
+async def test_awaited_on_output_runs_in_the_context_of_its_start_too(io_loop):
+    name: contextvars.ContextVar[str] = contextvars.ContextVar("name", default="none")
+    seen: list[str] = []
+
+    async def note(*_: object) -> None:
+        await asyncio.sleep(0)
+        seen.append(name.get())
+
+    name.set("mine")
+    sp = Subprocess(args=["echo", "x"], on_output=note)
+    sp.start()
+    name.set("other")
+    await sp.wait()
+    assert seen == ["mine"]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_on_output_may_return_anything(io_loop, tmp_path):
+    with (tmp_path / "copy").open("wb", buffering=0) as file:
+        result = await run(["echo", "x"], on_output=lambda _, chunk: file.write(chunk))
+    assert (result.status, (tmp_path / "copy").read_bytes()) == (0, b"x\n")
+
+
+@pytest.mark.gen_test(timeout=60)
 async def test_failure_of_on_output_is_reported_and_the_callback_called(io_loop):
     reported: list[BaseException] = []
     asyncio.get_running_loop().set_exception_handler(

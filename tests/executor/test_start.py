@@ -498,10 +498,11 @@ async def test_limits_let_a_large_environment_and_long_arguments_through(io_loop
 
 @pytest.mark.gen_test(timeout=60)
 async def test_interpreter_that_cannot_run_is_an_error_of_the_start(io_loop, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/bin/true")
-    with pytest.raises(OSError) as caught:
-        await run(["echo", "never"], limits=Limits(core_size=0))
-    assert caught.value.filename == "/bin/true"
+    for interpreter, code in (("/bin/true", errno.ENOEXEC), ("/nonexistent", errno.ENOENT)):
+        monkeypatch.setattr(sys, "executable", interpreter)
+        with pytest.raises(OSError) as caught:
+            await run(["echo", "never"], limits=Limits(core_size=0))
+        assert (caught.value.errno, caught.value.filename) == (code, interpreter)
 
 
 @pytest.mark.parametrize("value", [-1, 2**63])
