@@ -5,6 +5,7 @@ Every file that there is was found when the module was loaded: a path is looked 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from service.errors import NotFound
@@ -50,6 +51,8 @@ class PageHandler(Handler):
         self.set_header("Content-Type", MEDIA_TYPES[_FILES[name].suffix])
         for header, value in HEADERS.items():
             self.set_header(header, value)
-        self.finish(_FILES[name].read_bytes())
+        content = _FILES[name].read_bytes()
+        self.set_header("Etag", f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+        self.finish(content)
 
     head = get

@@ -20,17 +20,18 @@ from typing import Any
 
 PATIENCE_S = 40.0
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-    " --disable-background-networking --disable-component-update --disable-sync"
-    " --disable-dev-shm-usage --hide-scrollbars --force-color-profile=srgb --lang=en-US"
-    " --remote-debugging-pipe"
-).split()
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb"),
+    *("--lang=en-US", "--remote-debugging-pipe"),
+)
 KEYS = {
     "Enter": ("Enter", 13, "\r"),
     "Escape": ("Escape", 27, ""),
     "Tab": ("Tab", 9, ""),
     "ArrowDown": ("ArrowDown", 40, ""),
     "ArrowUp": ("ArrowUp", 38, ""),
+    "PageDown": ("PageDown", 34, ""),
     "Home": ("Home", 36, ""),
     "End": ("End", 35, ""),
     "?": ("Slash", 191, "?"),
@@ -117,7 +118,8 @@ class Page:
         """Open it, empty."""
         self._browser = browser
         context = browser.call("Target.createBrowserContext")["browserContextId"]
-        self._context = context
+        self.context = context
+        self.forgiven: list[str] = []  # what a test expects the console to complain about
         target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)
         self.target = target["targetId"]
         attached = browser.call("Target.attachToTarget", targetId=self.target, flatten=True)
@@ -147,15 +149,19 @@ class Page:
         """Wait until an expression is true, and return its value."""
         deadline = time.monotonic() + timeout_s
         # a node is true, though its value is nothing; what cannot be found yet is false
-        asked = f"(() => {{ try {{ const v = {expression}; return v?.nodeType ? true : v }} catch {{}} }})()"
+        value = f"const value = {expression}; return value?.nodeType ? true : value"
+        asked = f"(() => {{ try {{ {value} }} catch {{}} }})()"
         while not (value := self.js(asked)):
-            assert time.monotonic() < deadline, f"never: {expression}\n{self.text()}\n{self.complaints()}"
+            assert time.monotonic() < deadline, (
+                f"never: {expression}\n{self.text()}\n{self.complaints()}"
+            )
             time.sleep(0.02)
         return value
 
     def wait_text(self, text: str, selector: str = "body") -> None:
         """Wait until a text is to be read on the page."""
-        self.wait(f"{_node(selector)}.innerText.includes({json.dumps(text)})")
+        shown = f"{_node(selector)}.innerText.replaceAll('\\u00a0', ' ')"
+        self.wait(f"{shown}.includes({json.dumps(text)})")
 
     def text(self, selector: str = "body") -> str:
         """Return what is to be read."""
@@ -170,10 +176,13 @@ class Page:
             " const top = document.elementFromPoint(x, y);"
             " return node.contains(top) && !node.disabled && [x, y] })()"
         )
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1
-            )
+        self.click_at(*at)
+
+    def click_at(self, x: float, y: float) -> None:
+        """Move to a point and click."""
+        for kind, button in (("Moved", "none"), ("Pressed", "left"), ("Released", "left")):
+            params = {"type": f"mouse{kind}", "x": x, "y": y, "button": button, "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", **params)
 
     def click_text(self, text: str, selector: str = "button") -> None:
         """Click the element with exactly this text."""
@@ -235,7 +244,7 @@ class Page:
 
     def close(self) -> None:
         """Close it and forget all that it kept."""
-        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self.context)
         self._browser.events = [
             event for event in self._browser.events if event.get("sessionId") != self._session
         ]

@@ -4,8 +4,8 @@
 import { FitAddon } from "/static/vendor/xterm/addon-fit.mjs";
 import { Terminal } from "/static/vendor/xterm/xterm.mjs";
 
-import { cspDocument, opening } from "./csp_document.js";
 import { element } from "./element.js";
+import * as styles from "./styles.js";
 import * as theme from "./theme.js";
 
 export const SCROLLBACK = 10_000;
@@ -25,6 +25,8 @@ const DARK = {
   brightMagenta: "#e2b6fb", brightCyan: "#8fe6ee", brightWhite: "#f4f6fa",
   scrollbarSliderBackground: "#ffffff26", scrollbarSliderHoverBackground: "#ffffff40", scrollbarSliderActiveBackground: "#ffffff59",
 };
+
+styles.install();
 
 const SCROLL = {
   PageUp: (terminal) => terminal.scrollPages(-1),
@@ -46,7 +48,6 @@ export class Screen {
     this.#terminal = new Terminal({
       convertEol: true,
       disableStdin: true,
-      documentOverride: cspDocument(),
       fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
       fontSize: matchMedia("(max-width: 40rem)").matches ? 11 : 13,
       lineHeight: 1.25,
@@ -62,7 +63,7 @@ export class Screen {
 
   /** Call once the node is in the page. */
   open() {
-    opening(() => this.#terminal.open(this.node));
+    this.#terminal.open(this.node);
     this.#terminal.textarea.setAttribute("aria-label", "Output; scroll with the arrow and page keys");
     this.#terminal.textarea.readOnly = true;
     this.#resize();

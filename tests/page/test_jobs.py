@@ -1,0 +1,154 @@
+"""The list of jobs, and the line that runs a command."""
+
+from __future__ import annotations
+
+import json
+
+from .browser import Page
+from .conftest import Front, sign_in
+
+FIRST_ROW = ".jobs tbody tr:first-child"
+
+
+def row_of(id: str) -> str:
+    return f".jobs tr[data-id='{id}']"
+
+
+def test_only_the_right_token_opens_the_page(page: Page, front: Front) -> None:
+    page.forgiven = ["401"]
+    page.go(front.url)
+    page.wait("document.activeElement.id === 'token'")
+    page.type("not the token")
+    page.press("Enter")
+    page.wait_text("This is not the token of this service.")
+    assert page.cookies() == []
+    assert not page.js("document.querySelector('header').checkVisibility()")
+    sign_in(page, front)
+    (cookie,) = page.cookies()
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict"
+    assert page.js("document.cookie") == ""
+    assert front.token not in json.dumps(cookie) + page.js("location.href")
+
+
+def test_a_session_outlives_a_reload_and_ends_with_signing_out(inside: Page, front: Front) -> None:
+    inside.go(front.url)
+    inside.wait_text("live", "header")
+    inside.click_text("Sign out")
+    inside.wait("document.querySelector('#token')")
+    assert inside.cookies() == []
+    inside.go(f"{front.url}/#/jobs/01a1fbfb-43ed-7000-a63e-87eb0967494d")
+    inside.wait("document.querySelector('#token')")
+
+
+def test_a_session_that_ends_elsewhere_leads_to_signing_in(inside: Page, front: Front) -> None:
+    inside.forgiven = ["401"]
+    inside.call("Network.clearBrowserCookies")
+    inside.js("void document.querySelector('.states [data-state=failed]').click()")
+    inside.wait("document.querySelector('#token')")
+
+
+def test_the_list_follows_what_others_do(inside: Page, front: Front) -> None:
+    job = front.submit("sleep", "300", labels={"team": "night"})
+    inside.wait_text("running", row_of(job["id"]))
+    inside.wait_text("night", row_of(job["id"]))
+    front.request("POST", f"/v1/jobs/{job['id']}/cancel", b"")
+    inside.wait_text("cancelled", row_of(job["id"]))
+    inside.wait_text("SIGTERM", row_of(job["id"]))
+
+
+def test_the_list_can_be_narrowed_by_state_label_and_text(inside: Page, front: Front) -> None:
+    one = front.submit("true", "narrow-one", labels={"narrow": "yes"})["id"]
+    two = front.submit("false", "narrow-two", labels={"narrow": "yes"})["id"]
+    inside.wait_text("failed", row_of(two))
+    inside.click(".states [data-state='failed']")
+    inside.wait(f'!document.querySelector("{row_of(one)}")')
+    inside.wait_text("failed", row_of(two))
+    inside.click(".states [data-state='all']")
+    inside.wait_text("succeeded", row_of(one))
+    inside.press("/")
+    inside.type("NARROW-ONE")
+    inside.wait("document.querySelectorAll('.jobs tbody tr').length === 1")
+    assert "narrow-one" in inside.text(FIRST_ROW)
+    inside.js("void (document.activeElement.value = '')")
+    inside.click("input[placeholder='key:value']")
+    inside.type("narrow:yes")
+    inside.wait("document.querySelectorAll('.jobs tbody tr').length === 2")
+    front.submit("true", "narrow-not")
+    three = front.submit("true", labels={"narrow": "yes"})["id"]
+    inside.wait_text("succeeded", row_of(three))
+    assert "narrow-not" not in inside.text(".jobs")
+
+
+def test_older_jobs_come_when_asked_for(inside: Page, front: Front) -> None:
+    batch = [{"args": ["true", f"old-{n}"], "labels": {"age": "old"}} for n in range(230)]
+    assert front.ask("POST", "/v1/jobs", batch, front.headers())[0] == 202
+    inside.click("input[placeholder='key:value']")
+    inside.type("age:old")
+    inside.wait("document.querySelectorAll('.jobs tbody tr').length === 100")
+    for shown in (200, 230):
+        inside.click_text("Older jobs")
+        inside.wait(f"document.querySelectorAll('.jobs tbody tr').length === {shown}")
+    assert "old-0" in inside.text(".jobs tbody tr:last-child")
+    ids = inside.js("[...document.querySelectorAll('.jobs tbody tr')].map((row) => row.dataset.id)")
+    assert ids == sorted(ids, reverse=True)
+    inside.wait("!document.querySelector('.more button').checkVisibility()")
+
+
+def test_a_command_line_becomes_the_arguments_that_are_shown(inside: Page, front: Front) -> None:
+    inside.press("n")
+    inside.type("""printf '%s|' "two words" it\\'s '' $HOME""")
+    words = "[...document.querySelectorAll('.word')].map((word) => word.textContent)"
+    assert inside.js(words) == ["printf", "%s|", "two words", "it's", "", "$HOME"]
+    inside.wait_text("No shell reads this", ".words")
+    inside.press("Enter")
+    inside.wait_text("succeeded", ".head")
+    inside.wait_text("%s|two words|it's||$HOME|"[3:], ".screen")
+
+
+def test_what_a_command_needs_is_said_in_the_form(inside: Page, front: Front) -> None:
+    inside.click(".line")
+    inside.type('echo "$GREETING from $PWD" | tr a-z A-Z; sleep 300')
+    inside.click_text("Use a shell")
+    inside.click_text("Options")
+    for field, text in (
+        ("Directory", "/usr"),
+        ("Timeout, seconds", "0.7"),
+        ("Labels", "a:b c:d:e"),
+        ("Environment, one a line", "GREETING=hello=you"),
+    ):
+        inside.js(
+            "void [...document.querySelectorAll('.options label')].find((label) =>"
+            f" label.textContent === {json.dumps(field)}).lastChild.focus()"
+        )
+        inside.type(text)
+    inside.click_text("Run")
+    inside.wait_text("HELLO=YOU FROM /USR", ".screen")
+    inside.wait_text("timeout", ".facts")
+    id = inside.js("location.hash.slice(7)")
+    job = front.get(id)
+    assert job["args"][:2] == ["sh", "-c"] and job["labels"] == {"a": "b", "c": "d:e"}
+    inside.click_text("Edit and run")
+    inside.wait("document.querySelector('.line').value.startsWith('echo')")
+    assert inside.js("document.querySelector('.run [type=checkbox]').checked")
+
+
+def test_a_command_that_cannot_be_taken_is_told_beside_the_form(inside: Page) -> None:
+    inside.forgiven = ["422"]
+    inside.click(".line")
+    inside.type("echo 'open")
+    inside.wait_text("the quote ' is not closed", ".words")
+    inside.press("Enter")
+    inside.js("void document.querySelector('.line').select()")
+    inside.type("true")
+    inside.click_text("Options")
+    inside.click("input[placeholder='/srv/data']")
+    inside.type("not/absolute")
+    inside.press("Enter")
+    inside.wait_text("cwd: must be an absolute path", ".run .wrong")
+
+
+def test_the_charts_show_figures(inside: Page, front: Front) -> None:
+    front.submit("true", "chart")
+    inside.wait("document.querySelectorAll('.plot canvas').length === 4")
+    inside.wait("Number(document.querySelectorAll('.figure')[2].textContent) > 0")
+    inside.wait("document.querySelectorAll('.figure')[3].textContent.includes('s')")
