@@ -53,6 +53,10 @@ class PageHandler(Handler):
             self.set_header(header, value)
         content = _FILES[name].read_bytes()
         self.set_header("Etag", f'"{hashlib.sha256(content).hexdigest()[:32]}"')
-        self.finish(content)
+        if self.check_etag_header():
+            self.set_status(304)
+            self.finish()
+        else:
+            self.finish(content)
 
     head = get
