@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from service.errors import Conflict, Draining, LedgerError, NotFound, ServiceError
+from service.errors import Conflict, LedgerError, NotFound, ServiceError
 from service.jobs import End, Job, Spec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start
@@ -95,10 +95,12 @@ class Runner:
     async def submit(
         self, specs: Sequence[Spec], *, key: str = "", fingerprint: bytes = b""
     ) -> Accepted:
-        """Accept new jobs, and claim as many as there is room for in the same breath."""
-        if self.is_draining:
-            raise Draining("this process is stopping")
-        room = min(len(specs), self._slots)
+        """Accept new jobs, and claim as many as there is room for in the same breath.
+
+        While draining it claims none: nginx still sends requests on connections that it has open,
+        and a POST that was sent is not passed on to another process.
+        """
+        room = 0 if self.is_draining else min(len(specs), self._slots)
         claiming = self._claim(room) if room > 0 else None
         submission = await self._ledger.submit(
             specs, queue_limit=self._settings.queued, key=key, fingerprint=fingerprint

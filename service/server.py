@@ -91,6 +91,16 @@ class _Server(HTTPServer):
         super().initialize(*args, **kwargs)
         self._emptied = asyncio.Event()
 
+    def stop(self) -> None:
+        """Accept no more, but first all who knocked: to close would be to turn them away."""
+        for listener in () if self._stopped else self._sockets.values():
+            try:
+                while True:
+                    self._handle_connection(*listener.accept())
+            except BlockingIOError:
+                pass  # nobody else
+        super().stop()
+
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
         if not self._connections:

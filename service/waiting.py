@@ -24,6 +24,7 @@ class Waiting:
         self._here = here
         self.changes = Changes(lambda _: self._say())
         self._futures: dict[str, dict[asyncio.Future[None], Progress]] = {}
+        self._is_released = False
 
     async def wait(self, id: str, progress: Progress, timeout_s: float) -> bool:
         """Return whether the job is so far before the time is up; unknown jobs have ended."""
@@ -34,12 +35,17 @@ class Waiting:
                 # said before looking: what happens after the look is told
                 self._say()
                 await self._look_at([id])
+                timeout_s = 0 if self._is_released else timeout_s
             return bool((await asyncio.wait([future], timeout=timeout_s))[0])
         finally:
             self._leave(id, future)
 
     def release(self) -> None:
-        """Wake those who wait for jobs that run elsewhere, or nowhere yet: they learn no more."""
+        """Wake those who wait for jobs that run elsewhere, or nowhere yet: they learn no more.
+
+        Who comes to wait for such a job later learns only how it is now.
+        """
+        self._is_released = True
         for id in self._futures.keys() - self._here.keys():
             self.tell(id, "ended")
 

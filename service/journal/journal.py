@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -163,7 +163,7 @@ class Journal(Reader):
 
     async def follow(
         self, after: int = 0, max_bytes: int = ITEMS_BYTES
-    ) -> AsyncIterator[list[Item]]:
+    ) -> AsyncGenerator[list[Item], None]:
         """Yield the items after number `after` as they come, as `items` returns them, to the end.
 
         Who keeps up gets small reads of some milliseconds together; who doesn't reads on at once.

@@ -61,8 +61,9 @@ class SqliteLedger:
         except OSError as exc:
             raise LedgerError(f"{path}: {exc.strerror}") from exc
         try:
-            self._db = connect(path)
+            # two at once that make a new file's mode WAL: one would be told that it is locked
             with Turn(self._turn):
+                self._db = connect(path)
                 migrate(self._db)
             self._wal = Wal(path)
             self._read_db = connect(path, is_reader=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from service.web.handler import encode
 from service.web.query import SEQ_MAX, Parameters
-from service.web.streaming import RECONNECT_MS, StreamingHandler
+from service.web.streaming import RECONNECT_MS, Parts, StreamingHandler
 
 BATCH = 200
 
@@ -24,7 +22,7 @@ class EventsHandler(StreamingHandler):
             after = await self.application.ledger.last_event()
         await self.stream("text/event-stream", self._events(after))
 
-    async def _events(self, after: int) -> AsyncIterator[bytes]:
+    async def _events(self, after: int) -> Parts:
         yield b"retry: %d\n\n" % RECONNECT_MS
         changes = self.application.runner.waiting.changes
         with changes.watched():

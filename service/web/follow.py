@@ -1,8 +1,13 @@
-"""Follows a job's journal from any process, whoever owns the job, until its last item."""
+"""Follows a job's journal from any process, whoever owns the job, until its last item.
+
+A generator that holds a connection is closed by whoever iterates over it (`aclosing`): left to the
+garbage collector, the connection would stay for as long as an exception's traceback does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import msgspec
 
@@ -18,18 +23,20 @@ LOOK_AGAIN_S = 1.0
 
 # An item, as it goes to clients, with its seq.
 Line = tuple[int, bytes]
+Lines = AsyncGenerator[Line, None]
 
 
-async def follow(app: App, job: Job, after: int, *, only_here: bool) -> AsyncIterator[Line]:
+async def follow(app: App, job: Job, after: int, *, only_here: bool) -> Lines:
     """Yield the items after a seq as they come; returns when the job has ended and all is told.
 
     With `only_here` it also returns when this process does not own the job.
     """
     while not job.has_ended:
         if run := app.runner.runs.get(job.id):
-            async for seq, line in _live(run.journal, after):
-                after = seq
-                yield seq, line
+            async with aclosing(_live(run.journal, after)) as lines:
+                async for seq, line in lines:
+                    after = seq
+                    yield seq, line
             await app.runner.waiting.wait(job.id, "ended", LOOK_AGAIN_S)
         elif only_here:
             return
@@ -37,20 +44,22 @@ async def follow(app: App, job: Job, after: int, *, only_here: bool) -> AsyncIte
             await app.runner.waiting.wait(job.id, "claimed", LOOK_AGAIN_S)
         else:
             try:
-                async for seq, line in _from_owner(app, job, after):
-                    after = seq
-                    yield seq, line
+                async with aclosing(_from_owner(app, job, after)) as lines:
+                    async for seq, line in lines:
+                        after = seq
+                        yield seq, line
             except OwnerGone:
                 pass  # another process will find out and clear up
             await app.runner.waiting.wait(job.id, "ended", LOOK_AGAIN_S)
         job = await app.ledger.get(job.id)
     journal = await recording(app, job)
-    async for seq, line in read(journal, after):
-        after = seq
-        yield seq, line
+    async with aclosing(read(journal, after)) as lines:
+        async for seq, line in lines:
+            after = seq
+            yield seq, line
 
 
-async def read(journal: Reader, after: int) -> AsyncIterator[Line]:
+async def read(journal: Reader, after: int) -> Lines:
     """Yield the items that are there already."""
     while items := journal.items(after, max_bytes=STEP_BYTES):
         for item in items:
@@ -58,10 +67,11 @@ async def read(journal: Reader, after: int) -> AsyncIterator[Line]:
         after = items[-1].seq
 
 
-async def _live(journal: Journal, after: int) -> AsyncIterator[Line]:
-    async for items in journal.follow(after, max_bytes=STEP_BYTES):
-        for item in items:
-            yield item.seq, item.json()
+async def _live(journal: Journal, after: int) -> Lines:
+    async with aclosing(journal.follow(after, max_bytes=STEP_BYTES)) as following:
+        async for items in following:
+            for item in items:
+                yield item.seq, item.json()
 
 
 class _Seq(msgspec.Struct):
@@ -71,8 +81,9 @@ class _Seq(msgspec.Struct):
 _seq = msgspec.json.Decoder(_Seq).decode
 
 
-async def _from_owner(app: App, job: Job, after: int) -> AsyncIterator[Line]:
+async def _from_owner(app: App, job: Job, after: int) -> Lines:
     path = f"/v1/jobs/{job.id}/output?follow=true&after={after}"
-    async for line in app.relay.lines(job.owner or "", path):
-        if (seq := _seq(line).seq) is not None:
-            yield seq, line.rstrip(b"\n")
+    async with aclosing(app.relay.lines(job.owner or "", path)) as lines:
+        async for line in lines:
+            if (seq := _seq(line).seq) is not None:
+                yield seq, line.rstrip(b"\n")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import msgspec
 
 from service.jobs import Job
 from service.journal import Reader
-from service.web.follow import Line, follow, read
+from service.web.follow import Lines, follow, read
 from service.web.handler import encode
 from service.web.query import SEQ_MAX, Parameters, byte_range
 from service.web.recording import recording
 from service.web.relay import is_relayed
-from service.web.streaming import RECONNECT_MS, StreamingHandler
+from service.web.streaming import RECONNECT_MS, Parts, StreamingHandler
 
 CHUNK_BYTES = 256 * 1024
 
@@ -83,17 +83,19 @@ class OutputHandler(StreamingHandler):
         else:
             await self.stream("application/x-ndjson", self._ndjson(job.id, lines))
 
-    async def _ndjson(self, id: str, lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
-        async for _, line in lines:
-            yield line + b"\n"
+    async def _ndjson(self, id: str, lines: Lines) -> Parts:
+        async with aclosing(lines):
+            async for _, line in lines:
+                yield line + b"\n"
         job = await self.application.ledger.get(id)
         if job.has_ended:
             yield b'{"job":' + encode(job) + b"}\n"
 
-    async def _events(self, id: str, lines: AsyncIterator[Line]) -> AsyncIterator[bytes]:
+    async def _events(self, id: str, lines: Lines) -> Parts:
         yield f"retry: {RECONNECT_MS}\n\n".encode()
-        async for seq, line in lines:
-            yield b"event: output\nid: %d\ndata: %s\n\n" % (seq, line)
+        async with aclosing(lines):
+            async for seq, line in lines:
+                yield b"event: output\nid: %d\ndata: %s\n\n" % (seq, line)
         job = await self.application.ledger.get(id)
         if job.has_ended:
             yield b"event: end\ndata: %s\n\n" % encode(job)
@@ -108,8 +110,9 @@ class _Item(msgspec.Struct):
 _item = msgspec.json.Decoder(_Item).decode
 
 
-async def _content(lines: AsyncIterator[Line], stream: str) -> AsyncIterator[bytes]:
-    async for _, line in lines:
-        item = _item(line)
-        if item.stream == stream:
-            yield b64decode(item.base64) if item.base64 else item.text.encode()
+async def _content(lines: Lines, stream: str) -> Parts:
+    async with aclosing(lines):
+        async for _, line in lines:
+            item = _item(line)
+            if item.stream == stream:
+                yield b64decode(item.base64) if item.base64 else item.text.encode()

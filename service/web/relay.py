@@ -7,7 +7,7 @@ any process may be asked. Bytes are passed as they come, no faster than the clie
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, StreamClosedError
@@ -47,7 +47,7 @@ class Relay:
         await stream.write(_head(request, None))
         return Upload(stream)
 
-    async def lines(self, owner: str, path: str) -> AsyncIterator[bytes]:
+    async def lines(self, owner: str, path: str) -> AsyncGenerator[bytes, None]:
         """Yield the lines of an answer to GET as they come, until it ends or breaks off."""
         stream = await self._connect(owner)
         head = (

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from tornado.iostream import StreamClosedError
 
 from service.web.handler import Handler
 from service.web.problems import wrong_field
 from service.web.relay import is_relayed
+
+Parts = AsyncGenerator[bytes, None]
 
 HEARTBEAT_S = 15.0
 RECONNECT_MS = 500
@@ -25,7 +28,7 @@ class StreamingHandler(Handler):
     _task: asyncio.Task[object] | None = None
     _is_stopped = False
 
-    async def stream(self, media_type: str, parts: AsyncIterator[bytes]) -> None:
+    async def stream(self, media_type: str, parts: Parts) -> None:
         """Send the parts; nothing on their way may hold them back."""
         self.set_header("Content-Type", media_type)
         self.set_header("X-Accel-Buffering", "no")
@@ -34,13 +37,15 @@ class StreamingHandler(Handler):
         if not is_relayed(self.request):
             streams.add(self)
         self.application.metrics.streams.inc()
-        is_event_stream = media_type == "text/event-stream"
+        if media_type == "text/event-stream":
+            parts = _with_heartbeats(parts)
         try:
-            await self.flush()
-            async for part in _with_heartbeats(parts) if is_event_stream else parts:
-                self.write(part)
-                # returns when the client has taken it, so memory doesn't follow the job
+            async with aclosing(parts):
                 await self.flush()
+                async for part in parts:
+                    self.write(part)
+                    # returns when the client has taken it, so memory doesn't follow the job
+                    await self.flush()
         except StreamClosedError:
             pass  # the client went away between two parts
         except asyncio.CancelledError:
@@ -71,7 +76,7 @@ class StreamingHandler(Handler):
         return int(last)
 
 
-async def _with_heartbeats(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_heartbeats(parts: Parts) -> Parts:
     """Put a comment into every long silence, so that nobody on the way takes it for dead."""
     following = asyncio.ensure_future(anext(parts, None))
     try:
@@ -87,3 +92,5 @@ async def _with_heartbeats(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             following = asyncio.ensure_future(anext(parts, None))
     finally:
         following.cancel()
+        await asyncio.wait([following])
+        await parts.aclose()
