@@ -188,6 +188,13 @@ class Page:
         """Click the element with exactly this text."""
         self.click(f"{selector}::{text}")
 
+    def drag(self, x: float, y: float, by: float) -> None:
+        """Move a finger up or down, from a point on."""
+        steps = [("touchStart", 0.0), *(("touchMove", by * n / 10) for n in range(1, 11))]
+        for kind, moved in steps:
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y + moved}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
     def type(self, text: str) -> None:
         """Write where the focus is."""
         self.call("Input.insertText", text=text)

@@ -55,6 +55,19 @@ def test_everything_can_be_done_from_the_keyboard(page: Page, front: Front) -> N
     page.wait_text("by hand", ".screen")
 
 
+def test_a_finger_scrolls_the_output(inside: Page, front: Front) -> None:
+    inside.size(390, 800, is_phone=True)
+    open_job(inside, front, front.submit("seq", "-f", "line %.0f", "1000")["id"])
+    inside.wait_text("line 1000", ".screen")
+    box = inside.js(
+        "(({x, y}) => [x, y])(document.querySelector('.screen').getBoundingClientRect())"
+    )
+    inside.drag(box[0] + 100, box[1] + 30, 250)
+    inside.wait("!document.querySelector('.screen').innerText.includes('line 1000')")
+    inside.drag(box[0] + 100, box[1] + 280, -270)
+    inside.wait_text("line 1000", ".screen")
+
+
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_nothing_sticks_out_of_a_narrow_window(page: Page, front: Front, width: int) -> None:
     long = "x" * 300

@@ -7,6 +7,7 @@ import { Terminal } from "/static/vendor/xterm/xterm.mjs";
 import { element } from "./element.js";
 import * as styles from "./styles.js";
 import * as theme from "./theme.js";
+import { scrollByTouch } from "./touch.js";
 
 export const SCROLLBACK = 10_000;
 const COLUMNS_LEAST = 80; // what programs reckon with; a narrow window scrolls sideways
@@ -58,6 +59,8 @@ export class Screen {
     });
     this.#terminal.loadAddon(this.#fit);
     this.#terminal.attachCustomKeyEventHandler((event) => this.#key(event));
+    const lineHeight = () => this.node.clientHeight / this.#terminal.rows;
+    scrollByTouch(this.node, lineHeight, (lines) => this.#terminal.scrollLines(lines));
     this.#unsubscribe = theme.subscribe(() => (this.#terminal.options.theme = theme.isDark() ? DARK : LIGHT));
   }
 
@@ -71,8 +74,9 @@ export class Screen {
   }
 
   /** Returns once it is taken: who waits for that never has more than one piece under way. */
-  write(text) {
-    return new Promise((resolve) => this.#terminal.write(text, resolve));
+  async write(text) {
+    await new Promise((resolve) => this.#terminal.write(text, resolve));
+    this.node.classList.toggle("scrolls", this.#terminal.buffer.active.baseY > 0);
   }
 
   clear() {
