@@ -39,7 +39,7 @@ def listeners(port: int) -> list[int]:
 
 
 def _by_whom(port: int) -> str:
-    holders = [f"{processes.command_line(pid)} (pid {pid})" for pid in listeners(port)]
+    holders = [f"{_short(processes.command_line(pid))} (pid {pid})" for pid in listeners(port)]
     return f" by {', '.join(holders)}" if holders else ""
 
 
@@ -54,3 +54,7 @@ def _inodes(port: int) -> Iterator[str]:
             fields = line.split()
             if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
                 yield fields[9]
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= 60 else f"{line[:57]}..."

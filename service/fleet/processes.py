@@ -24,6 +24,19 @@ def everyone() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
 
 
+def children(parent: int) -> dict[int, str]:
+    """Return the living children of a process with their command lines."""
+    found = {}
+    for pid in everyone():
+        try:
+            fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        if fields[0] not in ("Z", "X") and int(fields[1]) == parent:
+            found[pid] = command_line(pid)
+    return found
+
+
 def open_files(pid: int) -> set[str]:
     """Return what a process holds open, by name; nothing when this user may not know."""
     names = set()
@@ -37,13 +50,12 @@ def open_files(pid: int) -> set[str]:
 
 
 def command_line(pid: int) -> str:
-    """Return what a process was started as, shortened; empty when it is gone."""
+    """Return what a process was started as; empty when it is gone."""
     try:
         words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""  # it ended meanwhile
-    line = b" ".join(words).decode(errors="replace").strip()
-    return line if len(line) <= 60 else f"{line[:57]}..."
+    return b" ".join(words).decode(errors="replace").strip()
 
 
 def signal_all(pids: Iterable[int], signal: int) -> None:

@@ -16,6 +16,7 @@ from service.state import StateDir
 # for what nginx still sends to slow clients after the last process has ended
 NGINX_S = 5.0
 MARGIN_S = 30.0
+DEAF_S = 1.0
 
 
 def down(loaded: Loaded, *, progress: Progress = silent) -> bool:
@@ -77,6 +78,11 @@ def _wait_until_ended(
         return not any(processes.is_alive(child) for child in pids)
 
     drained = [child for child, name in names.items() if name != "nginx"]
+    if not wait_until(lambda: ended([pid]), DEAF_S):
+        # supervisord may have started one in this very moment: a signal that meets its child
+        # before the exec is lost, and to a process that drains already a second one is nothing
+        services = [c for c, line in processes.children(pid).items() if " -m service " in line]
+        processes.signal_all(services, signal.SIGTERM)
     wait_until(lambda: ended(drained), conf.stop_seconds(settings) + MARGIN_S)
     if not wait_until(lambda: ended([pid]), NGINX_S):
         processes.signal_all([child for child in left if left[child] == "nginx"], signal.SIGTERM)
