@@ -78,9 +78,14 @@ int main(int argc, char **argv) {
     }
     clock_gettime(CLOCK_MONOTONIC, &end);
     getrusage(RUSAGE_SELF, &used);
+    /* not ru_maxrss: Linux counts there the process that started us, too */
+    long peak = 0;
+    char line[256];
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status)) sscanf(line, "VmHWM: %ld", &peak);
     printf("%f %f %f %ld\n",
            end.tv_sec - begin.tv_sec + (end.tv_nsec - begin.tv_nsec) / 1e9,
            used.ru_utime.tv_sec + used.ru_utime.tv_usec / 1e6,
-           used.ru_stime.tv_sec + used.ru_stime.tv_usec / 1e6, used.ru_maxrss);
+           used.ru_stime.tv_sec + used.ru_stime.tv_usec / 1e6, peak);
     return 0;
 }

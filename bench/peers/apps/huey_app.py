@@ -1,0 +1,23 @@
+"""Huey on SQLite: the task, and what submits it."""
+
+import os
+
+import command
+from driving import drive
+from huey import SqliteHuey
+
+huey = SqliteHuey(filename=os.environ["BENCH_HUEY"])
+
+
+@huey.task()
+def run(args):
+    return command.run(args)
+
+
+def submit(count):
+    for _ in range(count):
+        run(command.TRUE)
+
+
+if __name__ == "__main__":
+    drive(submit, huey.result_count)
