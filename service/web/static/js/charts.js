@@ -24,7 +24,7 @@ export class Charts {
     this.#tiles = {
       running: new Tile("Running", "running", [{ paths: steps, fill: true }], count),
       queued: new Tile("Queued", "queued", [{ paths: steps, fill: true }], count),
-      ended: new Tile("Ended, a minute", "succeeded", [
+      ended: new Tile("Ended / min", "succeeded", [
         { paths: bars, fill: true, color: "failed" },
         { paths: bars, fill: true },
       ], count),
@@ -42,12 +42,20 @@ export class Charts {
     const { times, running, queued, good, bad, median } = this.#figures.columns(STEP_S);
     const summary = this.#figures.summary(SUMMARY_S);
     const { running: runs, queued: waits, ended, median: middle } = this.#tiles;
-    runs.show([times, running], count(this.#figures.running.size));
-    waits.show([times, queued], count(this.#figures.queued.size));
+    this.tell();
+    runs.show([times, running]);
+    waits.show([times, queued]);
     // stacked: all of them behind, the good ones in front, so that the bad ones stick out on top
-    const note = summary.bad ? `${count(summary.bad)} unsuccessful` : "";
-    ended.show([times, good.map((value, at) => value + bad[at]), good], count(summary.ended), note);
-    middle.show([times, median], summary.median === null ? "–" : duration(summary.median));
+    ended.show([times, good.map((value, at) => value + bad[at]), good]);
+    ended.tell(count(summary.ended), summary.bad ? `${count(summary.bad)} failed` : "");
+    middle.show([times, median]);
+    middle.tell(summary.median === null ? "–" : duration(summary.median));
+  }
+
+  /** Say how many run and wait, between two drawings too. */
+  tell() {
+    this.#tiles.running.tell(count(this.#figures.running.size));
+    this.#tiles.queued.tell(count(this.#figures.queued.size));
   }
 
   close() {
@@ -76,9 +84,12 @@ class Tile {
     );
   }
 
-  show(data, figure, note = "") {
+  tell(figure, note = "") {
     setText(this.#figure, figure);
     setText(this.#note, note);
+  }
+
+  show(data) {
     if (this.#plot) {
       this.#plot.setData(data);
     } else if (this.#place.clientWidth) {

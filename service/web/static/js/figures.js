@@ -3,6 +3,7 @@
 import { hasEnded } from "./jobs.js";
 
 export const WINDOW_S = 300;
+const BAD = new Set(["failed", "lost"]); // who cancels a job wants it to end
 const DURATIONS_KEPT = 200; // a second; enough for a median
 
 export class Figures {
@@ -69,7 +70,7 @@ export class Figures {
 
   #addEnd(job) {
     const second = this.#at(Math.floor(Date.parse(job.finished_at) / 1000));
-    second[job.state === "succeeded" ? "good" : "bad"] += 1;
+    second[BAD.has(job.state) ? "bad" : "good"] += 1;
     if (job.duration !== null && second.durations.length < DURATIONS_KEPT) second.durations.push(job.duration);
   }
 

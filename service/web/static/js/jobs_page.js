@@ -143,6 +143,7 @@ export class JobsPage {
     if (this.#changed.size === 0) return;
     const newest = [...this.#changed.values()].sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, this.#most);
     this.#changed.clear();
+    this.#charts.tell();
     const last = this.#cursor === null ? "" : this.#table.last ?? "";
     for (const job of newest) {
       if (!this.#filter.takes(job)) this.#table.remove(job.id);
