@@ -80,7 +80,7 @@ export class JobsPage {
       this.#figures.load(recent.jobs, active.jobs);
       this.#figures.sample();
       this.#charts.draw();
-      await this.#load();
+      await this.#load(Math.min(this.#most, RECENT)); // as many as were there
     });
   }
 
@@ -101,12 +101,12 @@ export class JobsPage {
     return act !== undefined;
   }
 
-  async #load() {
+  async #load(limit = PAGE) {
     const mine = ++this.#loading;
-    const page = await listJobs({ ...this.#query(), limit: PAGE });
+    const page = await listJobs({ ...this.#query(), limit });
     if (mine !== this.#loading) return; // another list was asked for meanwhile
     this.#table.clear();
-    this.#most = PAGE;
+    this.#most = limit;
     this.#take(page);
     if (this.#filter.hasText && this.#table.size === 0) await this.#loadOlder();
   }
