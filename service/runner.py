@@ -152,14 +152,16 @@ class Runner:
 
     async def _start_claims(self, room: int) -> dict[str, Run]:
         claims: list[Claim] = []
+        runs: dict[str, Run] = {}
         try:
             claims = await self._ledger.claim(self.owner, room)
         except LedgerError as exc:
             log.error("%s", exc)  # what waits is found again within a second
-        finally:
-            self._slots += room - len(claims)
-            self._claims_asked -= 1
-        runs = {claim.id: self._start(claim) for claim in claims}
+        self._slots += room - len(claims)
+        for claim in claims:
+            runs[claim.id] = self._start(claim)
+            await asyncio.sleep(0)  # a start takes a millisecond: others have their turn between
+        self._claims_asked -= 1
         if not self._claims_asked:
             self._unwanted.clear()
         return runs

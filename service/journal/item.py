@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from datetime import datetime
 
 import msgspec
 
@@ -28,6 +29,14 @@ class Item(msgspec.Struct, frozen=True):
         """When it was read, as RFC 3339."""
         return rfc3339(self.at)
 
+    @classmethod
+    def from_json(cls, line: bytes) -> Item:
+        """Return the item that `json` gave."""
+        wire = _decode(line)
+        data = b64decode(wire.base64) if wire.base64 else (wire.text or "").encode()
+        at = round(datetime.fromisoformat(wire.time).timestamp() * 1_000_000)
+        return cls(wire.seq, at, wire.stream, wire.offset, data, wire.dropped, line)
+
     def json(self) -> bytes:
         """Return it as the contract's JSON; made once, however many ask."""
         if self.encoded is None:
@@ -46,6 +55,7 @@ class _Wire(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _encoder = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(_Wire).decode
 
 
 def _encode(item: Item) -> bytes:

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import msgspec
-
 from service.errors import OwnerGone
 from service.jobs import Job
-from service.journal import Journal, Reader
+from service.journal import Item, Journal, Reader
 from service.web.handler import App
 from service.web.recording import recording
 
@@ -21,22 +19,20 @@ from service.web.recording import recording
 STEP_BYTES = 256 * 1024
 LOOK_AGAIN_S = 1.0
 
-# An item, as it goes to clients, with its seq.
-Line = tuple[int, bytes]
-Lines = AsyncGenerator[Line, None]
+Items = AsyncGenerator[Item, None]
 
 
-async def follow(app: App, job: Job, after: int, *, only_here: bool) -> Lines:
+async def follow(app: App, job: Job, after: int, *, only_here: bool) -> Items:
     """Yield the items after a seq as they come; returns when the job has ended and all is told.
 
     With `only_here` it also returns when this process does not own the job.
     """
     while not job.has_ended:
         if run := app.runner.runs.get(job.id):
-            async with aclosing(_live(run.journal, after)) as lines:
-                async for seq, line in lines:
-                    after = seq
-                    yield seq, line
+            async with aclosing(_live(run.journal, after)) as items:
+                async for item in items:
+                    after = item.seq
+                    yield item
             await app.runner.waiting.wait(job.id, "ended", LOOK_AGAIN_S)
         elif only_here:
             return
@@ -44,46 +40,39 @@ async def follow(app: App, job: Job, after: int, *, only_here: bool) -> Lines:
             await app.runner.waiting.wait(job.id, "claimed", LOOK_AGAIN_S)
         else:
             try:
-                async with aclosing(_from_owner(app, job, after)) as lines:
-                    async for seq, line in lines:
-                        after = seq
-                        yield seq, line
+                async with aclosing(_from_owner(app, job, after)) as items:
+                    async for item in items:
+                        after = item.seq
+                        yield item
             except OwnerGone:
                 pass  # another process will find out and clear up
             await app.runner.waiting.wait(job.id, "ended", LOOK_AGAIN_S)
         job = await app.ledger.get(job.id)
     journal = await recording(app, job)
-    async with aclosing(read(journal, after)) as lines:
-        async for seq, line in lines:
-            after = seq
-            yield seq, line
+    async with aclosing(read(journal, after)) as items:
+        async for item in items:
+            after = item.seq
+            yield item
 
 
-async def read(journal: Reader, after: int) -> Lines:
+async def read(journal: Reader, after: int) -> Items:
     """Yield the items that are there already."""
     while items := journal.items(after, max_bytes=STEP_BYTES):
         for item in items:
-            yield item.seq, item.json()
+            yield item
         after = items[-1].seq
 
 
-async def _live(journal: Journal, after: int) -> Lines:
+async def _live(journal: Journal, after: int) -> Items:
     async with aclosing(journal.follow(after, max_bytes=STEP_BYTES)) as following:
         async for items in following:
             for item in items:
-                yield item.seq, item.json()
+                yield item
 
 
-class _Seq(msgspec.Struct):
-    seq: int | None = None
-
-
-_seq = msgspec.json.Decoder(_Seq).decode
-
-
-async def _from_owner(app: App, job: Job, after: int) -> Lines:
+async def _from_owner(app: App, job: Job, after: int) -> Items:
     path = f"/v1/jobs/{job.id}/output?follow=true&after={after}"
     async with aclosing(app.relay.lines(job.owner or "", path)) as lines:
         async for line in lines:
-            if (seq := _seq(line).seq) is not None:
-                yield seq, line.rstrip(b"\n")
+            if not line.startswith(b'{"job"'):  # the last line, which is asked of the ledger
+                yield Item.from_json(line.rstrip(b"\n"))

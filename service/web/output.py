@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from contextlib import aclosing
-
-import msgspec
 
 from service.jobs import Job
 from service.journal import Reader
-from service.web.follow import Lines, follow, read
+from service.web.follow import Items, follow, read
 from service.web.handler import encode
 from service.web.query import SEQ_MAX, Parameters, byte_range
 from service.web.recording import recording
@@ -57,8 +54,8 @@ class StreamHandler(StreamingHandler):
 
     async def _follow(self, job: Job, stream: str) -> None:
         only_here = is_relayed(self.request)
-        lines = follow(self.application, job, 0, only_here=only_here)
-        await self.stream("application/octet-stream", _content(lines, stream))
+        items = follow(self.application, job, 0, only_here=only_here)
+        await self.stream("application/octet-stream", _content(items, stream))
 
 
 class OutputHandler(StreamingHandler):
@@ -73,46 +70,36 @@ class OutputHandler(StreamingHandler):
         job = await self.application.ledger.get(id)
         if parameters.boolean("follow"):
             only_here = is_relayed(self.request)
-            lines = follow(self.application, job, after, only_here=only_here)
+            items = follow(self.application, job, after, only_here=only_here)
         elif await self.relayed(job):
             return
         else:
-            lines = read(await recording(self.application, job), after)
+            items = read(await recording(self.application, job), after)
         if "text/event-stream" in self.request.headers.get("Accept", ""):
-            await self.stream("text/event-stream", self._events(job.id, lines))
+            await self.stream("text/event-stream", self._events(job.id, items))
         else:
-            await self.stream("application/x-ndjson", self._ndjson(job.id, lines))
+            await self.stream("application/x-ndjson", self._ndjson(job.id, items))
 
-    async def _ndjson(self, id: str, lines: Lines) -> Parts:
-        async with aclosing(lines):
-            async for _, line in lines:
-                yield line + b"\n"
+    async def _ndjson(self, id: str, items: Items) -> Parts:
+        async with aclosing(items):
+            async for item in items:
+                yield item.json() + b"\n"
         job = await self.application.ledger.get(id)
         if job.has_ended:
             yield b'{"job":' + encode(job) + b"}\n"
 
-    async def _events(self, id: str, lines: Lines) -> Parts:
+    async def _events(self, id: str, items: Items) -> Parts:
         yield f"retry: {RECONNECT_MS}\n\n".encode()
-        async with aclosing(lines):
-            async for seq, line in lines:
-                yield b"event: output\nid: %d\ndata: %s\n\n" % (seq, line)
+        async with aclosing(items):
+            async for item in items:
+                yield b"event: output\nid: %d\ndata: %s\n\n" % (item.seq, item.json())
         job = await self.application.ledger.get(id)
         if job.has_ended:
             yield b"event: end\ndata: %s\n\n" % encode(job)
 
 
-class _Item(msgspec.Struct):
-    stream: str
-    text: str = ""
-    base64: str = ""
-
-
-_item = msgspec.json.Decoder(_Item).decode
-
-
-async def _content(lines: Lines, stream: str) -> Parts:
-    async with aclosing(lines):
-        async for _, line in lines:
-            item = _item(line)
-            if item.stream == stream:
-                yield b64decode(item.base64) if item.base64 else item.text.encode()
+async def _content(items: Items, stream: str) -> Parts:
+    async with aclosing(items):
+        async for item in items:
+            if item.stream == stream and item.data:
+                yield item.data
