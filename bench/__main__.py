@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ WRK = program("wrk")
 def main() -> None:
     """Measure what was asked for, show it, and write it down."""
     given = _arguments()
+    # so that what was started ends with us
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if given.peers_python:
         needs.use_python(given.peers_python)
     wanted = [measure for measure in MEASURES if measure.letter in (given.letters or "abcdefg")]

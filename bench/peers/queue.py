@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from bench.needs import python
 from bench.peers import APPS
 
+PATIENCE_S = 900
 WORKERS = 4  # as many as squall has processes
 
 # Submits so many jobs of /bin/true, in batches of a size; returns the jobs a second.
@@ -26,6 +27,7 @@ def driver(app: str, env: Mapping[str, str]) -> Drive:
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE_S,
         )
         if done.returncode:
             raise RuntimeError(f"{app}: {done.stderr}")

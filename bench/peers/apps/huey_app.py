@@ -20,4 +20,6 @@ def submit(count):
 
 
 if __name__ == "__main__":
-    drive(submit, huey.result_count)
+    import huey_app  # the consumer knows the task by this name, not as __main__
+
+    drive(huey_app.submit, huey_app.huey.result_count)
