@@ -152,13 +152,42 @@ def _paths() -> Node:
                 problems=["404", "422"],
             ),
         },
+        "/v1/jobs/{id}/stdin": {
+            "parameters": [_ID],
+            "post": _operation(
+                "stdin",
+                "Write bytes to the open stdin of a running job",
+                parameters=[_query("close", {"type": "boolean"})],
+                body=_BYTES,
+                media_type="application/octet-stream",
+                answers={"204": {"description": "written"}},
+                problems=["404", "409", "422"],
+            ),
+        },
+        "/v1/events": {
+            "get": _operation(
+                "events",
+                "Every change of state of any job, as server-sent events `state`",
+                parameters=[_query("after", {"type": "integer"}), _header("Last-Event-ID")],
+                answers={"200": _content({"type": "string"}, "text/event-stream")},
+                problems=["422"],
+            ),
+        },
+        "/metrics": {
+            "get": _operation(
+                "metrics",
+                "Prometheus text, of all processes together",
+                answers={"200": _content({"type": "string"}, "text/plain")},
+                problems=["503"],
+            ),
+        },
         "/livez": {"get": _open("livez", "The process is alive")},
         "/readyz": {"get": _open("readyz", "The process takes work")},
     }
 
 
 def _stream(stream: str) -> Node:
-    content = _content({"type": "string", "format": "binary"}, "application/octet-stream")
+    content = _content(_BYTES, "application/octet-stream")
     return {
         "parameters": [_ID],
         "get": _operation(
@@ -179,6 +208,7 @@ def _operation(
     problems: list[str],
     parameters: list[Node] | None = None,
     body: Node | None = None,
+    media_type: str = "application/json",
 ) -> Node:
     problem = _content(_ref("ProblemDocument"), MEDIA_TYPE)
     node: Node = {
@@ -189,7 +219,7 @@ def _operation(
     if parameters:
         node["parameters"] = parameters
     if body:
-        node["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+        node["requestBody"] = {"required": True, "content": {media_type: {"schema": body}}}
     return node
 
 
@@ -232,6 +262,7 @@ _ID: Node = {
     "required": True,
     "schema": {"type": "string", "format": "uuid"},
 }
+_BYTES: Node = {"type": "string", "format": "binary"}
 _OUTPUT = _query("output", {"type": "boolean"})
 _FOLLOW = _query("follow", {"type": "boolean"})
 _PAGE: Node = {
