@@ -84,10 +84,12 @@ def test_older_jobs_come_when_asked_for(inside: Page, front: Front) -> None:
     assert front.ask("POST", "/v1/jobs", batch, front.headers())[0] == 202
     inside.click("input[placeholder='key:value']")
     inside.type("age:old")
-    inside.wait("document.querySelectorAll('.jobs tbody tr').length === 100")
+    rows = "[...document.querySelectorAll('.jobs tbody tr')]"
+    all_are_old = f"{rows}.every((row) => row.textContent.includes('old-'))"
+    inside.wait(f"{rows}.length === 100 && {all_are_old}")
     for shown in (200, 230):
         inside.click_text("Older jobs")
-        inside.wait(f"document.querySelectorAll('.jobs tbody tr').length === {shown}")
+        inside.wait(f"{rows}.length === {shown} && {all_are_old}")
     assert "old-0" in inside.text(".jobs tbody tr:last-child")
     ids = inside.js("[...document.querySelectorAll('.jobs tbody tr')].map((row) => row.dataset.id)")
     assert ids == sorted(ids, reverse=True)

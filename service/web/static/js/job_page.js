@@ -49,7 +49,7 @@ export class JobPage {
     this.#feed = new Feed(id, this.#screen, {
       shown: () => this.#tellFull(),
       ended: (job) => this.#jobs.put(job),
-      failed: (error) => setText(this.#note, messageOf(error)),
+      failed: (error) => this.#tellFailed(error),
     });
     this.#unsubscribe = jobs.subscribe((job) => job.id === id && this.#show(job));
     this.#timer = setInterval(() => this.#job && !hasEnded(this.#job) && this.#facts.show(this.#job), TICK_MS);
@@ -76,8 +76,7 @@ export class JobPage {
     try {
       this.#jobs.put(await getJob(this.#id));
     } catch (error) {
-      setText(this.#note, error.status === 404 ? "There is no such job (any more)." : messageOf(error));
-      this.node.classList.toggle("is-missing", error.status === 404);
+      this.#tellFailed(error);
     }
   }
 
@@ -183,6 +182,12 @@ export class JobPage {
     if (!confirm("Delete this job and its output for good?")) return;
     await forget(this.#id);
     this.#go.list();
+  }
+
+  #tellFailed(error) {
+    const isMissing = error.status === 404;
+    this.node.classList.toggle("is-missing", isMissing);
+    setText(this.#note, isMissing ? "There is no such job (any more)." : messageOf(error));
   }
 
   #tellFull() {

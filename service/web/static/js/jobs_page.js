@@ -141,14 +141,19 @@ export class JobsPage {
 
   #showChanged() {
     if (this.#changed.size === 0) return;
-    const newest = [...this.#changed.values()].sort((a, b) => (a.id < b.id ? 1 : -1)).slice(0, this.#most);
+    const last = this.#cursor === null ? "" : this.#table.last ?? "";
+    const added = [];
+    for (const job of this.#changed.values()) {
+      const isShown = this.#table.has(job.id);
+      if (!this.#filter.takes(job)) this.#table.remove(job.id);
+      else if (isShown) this.#table.put(job);
+      else if (job.id >= last) added.push(job);
+    }
     this.#changed.clear();
     this.#charts.tell();
-    const last = this.#cursor === null ? "" : this.#table.last ?? "";
-    for (const job of newest) {
-      if (!this.#filter.takes(job)) this.#table.remove(job.id);
-      else if (job.id >= last) this.#table.put(job);
-    }
+    // oldest first, so that each one goes to the top: a row is found by walking from there
+    added.sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const job of added.slice(-this.#most)) this.#table.put(job);
     if (this.#table.size > this.#most) {
       this.#table.shorten(this.#most);
       this.#cursor = this.#table.last;

@@ -31,6 +31,10 @@ export class Table {
     return this.#body.lastElementChild?.dataset.id ?? null;
   }
 
+  has(id) {
+    return this.#rows.has(id);
+  }
+
   ids() {
     return [...this.#rows.keys()];
   }
