@@ -70,7 +70,7 @@ class Client:
         body: bytes | None = None,
         *,
         headers: Mapping[str, str] = {},
-        timeout_s: float = ANSWER_S,
+        timeout_s: float | None = ANSWER_S,
         passing: Collection[int] = PASSING,
     ) -> Reply:
         """Send one request and return its answer; raises Refused, Unreachable.
@@ -95,12 +95,13 @@ class Client:
         """GET a path; a query parameter may be a list, and is left out when None."""
         return self.request("GET", f"{path}{_query(query)}")
 
-    def stream(self, path: str, **query: Any) -> Iterator[bytes]:
+    def stream(self, path: str, *, timeout_s: float | None = None, **query: Any) -> Iterator[bytes]:
         """GET a path and yield its body as it arrives; raises Refused, Unreachable.
 
-        The last piece is the end of the body: a body that breaks off raises Unreachable.
+        The last piece is the end of the body: a body that breaks off, or is silent for longer than
+        `timeout_s`, raises Unreachable.
         """
-        with closing(self._connection(timeout_s=None)) as connection:
+        with closing(self._connection(timeout_s)) as connection:
             with _translated(self.url):
                 response = self._send(connection, "GET", f"{path}{_query(query)}", None, {})
                 if response.status != 200:
@@ -131,7 +132,7 @@ class Client:
         path: str,
         body: bytes | None,
         headers: Mapping[str, str],
-        timeout_s: float,
+        timeout_s: float | None,
     ) -> Reply:
         with closing(self._connection(timeout_s)) as connection, _translated(self.url):
             response = self._send(connection, method, path, body, headers)

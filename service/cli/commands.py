@@ -55,19 +55,19 @@ class Given:
             raise Failure(str(exc)) from exc
 
     def settings(self) -> Settings:
-        """Return the settings of the service that runs here, as far as it was started by `up`.
+        """Return the settings of the service that runs here.
 
-        `squall up --port 9000` leaves its flags and environment in the state directory, so that
-        nobody has to repeat them for each command.
+        `squall up` leaves them in the state directory, so that nobody has to repeat its flags and
+        environment for each command.
         """
         settings = self.load().settings
         try:
-            given = (StateDir(settings.state.dir).run / "environment.json").read_bytes()
-            return load(environ=msgspec.json.decode(given, type=dict[str, str])).settings
+            in_force = StateDir(settings.state.dir).settings.read_bytes()
+            return msgspec.json.decode(in_force, type=Settings)
         except OSError:
-            return settings  # never started by `up`, or by another user
-        except (SettingsError, msgspec.MsgspecError) as exc:
-            raise Failure(f"what `squall up` was given cannot be read: {exc}") from exc
+            return settings  # not started by `up`, or by another user
+        except msgspec.MsgspecError as exc:
+            raise Failure(f"what `squall up` left in the state directory is wrong: {exc}") from exc
 
     def client(self) -> Client:
         """Return a client of the service."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from service.cli.client import decode
 from service.cli.errors import Failure
+from service.cli.listing import page
 from service.cli.text import printable
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def resolve(client: Client, given: str) -> str:
         raise Failure(
             f"{printable(given)!r} is not a job's id, nor the last 8 to 12 letters of one"
         )
-    recent = decode(client.get("/v1/jobs", limit=RECENT).body, dict)["jobs"]
-    found = [job["id"] for job in recent if job["id"].endswith(text)]
+    recent = page(client.get("/v1/jobs", limit=RECENT)).parsed()
+    found = [job.id for job, _ in recent if job.id.endswith(text)]
     if len(found) == 1:
-        return str(found[0])
+        return found[0]
     if found:
         raise Failure(f"{len(found)} of the newest jobs end with {text}; give more of the id")
     raise Failure(f"none of the newest {RECENT:,} jobs ends with {text}; give its whole id")

@@ -6,20 +6,14 @@ import click
 import msgspec
 
 from service.cli import spec
-from service.cli.client import decode, job_path
+from service.cli.client import job_path
 from service.cli.commands import Given
 from service.cli.errors import Failure, note
 from service.cli.ids import resolve
+from service.cli.listing import page
 from service.jobs import Job
 
 STATES = ["queued", "running", "succeeded", "failed", "cancelled", "lost"]
-
-
-class Page(msgspec.Struct, frozen=True):
-    """A page of the list of jobs."""
-
-    jobs: list[Job]
-    next_cursor: str | None = None
 
 
 def print_json(body: bytes) -> None:
@@ -63,10 +57,10 @@ def ps(
         return print_json(reply.body)
     from service.cli import tables
 
-    page: Page = decode(reply.body, Page)
-    if not page.jobs:
+    shown = [job for job, _ in page(reply).parsed()]
+    if not shown:
         return note("no such jobs" if state or label else "no jobs yet; `squall run -- date`")
-    tables.jobs(page.jobs)
+    tables.jobs(shown)
     return None
 
 

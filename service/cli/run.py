@@ -18,19 +18,25 @@ from service.cli.commands import Given
 from service.cli.errors import EXIT_SIGNAL, EXIT_SQUALL, Failure, note
 from service.cli.follow import items
 from service.cli.output import write_item
+from service.cli.stdin import Forwarder, has_input
 from service.cli.waiting import exit_code, explain
 from service.jobs import Job
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @spec.options
-@click.option("-n", "--no-stdin", is_flag=True, help="Leave standard input alone.")
+@click.option(
+    "-n",
+    "--no-stdin",
+    is_flag=True,
+    help="Leave standard input alone; it is empty for the command.",
+)
 @click.pass_obj
 def run(given: Given, /, no_stdin: bool, **asked: Any) -> int:
     """Run a command as a job, as if it ran here.
 
-    Its output arrives as it is written, each stream on the same one here; standard input is passed
-    on when it is not a terminal. Ctrl-C cancels the job; a second one stops waiting for it.
+    Its output arrives as it is written, each stream on the same one here, and standard input is
+    passed on as it comes. Ctrl-C cancels the job; a second one stops waiting for it.
 
     The exit code is the command's own, 128+N for signal N, 124 for a timeout, 127 or 126 when the
     command cannot be run, and 125 when squall itself fails.
@@ -38,9 +44,9 @@ def run(given: Given, /, no_stdin: bool, **asked: Any) -> int:
     try:
         client = given.client()
         document = spec.build(**asked)
-        if not no_stdin and (content := _stdin(given)):
-            document["stdin"] = spec.stdin_field(content)
-        return _run(client, spec.encode(document))
+        if not no_stdin and has_input():
+            document["stdin"] = "open"
+        return _run(client, document)
     except Failure as exc:
         exc.show()
         return EXIT_SQUALL
@@ -85,11 +91,12 @@ class Canceller:
             exc.show()
 
 
-def _run(client: Client, body: bytes) -> int:
+def _run(client: Client, document: dict[str, Any]) -> int:
     canceller = Canceller(client)
-    key = os.urandom(16).hex()
-    job = client.request("POST", "/v1/jobs", body, headers={"Idempotency-Key": key}).job()
+    headers = {"Idempotency-Key": os.urandom(16).hex()}
+    job = client.request("POST", "/v1/jobs", spec.encode(document), headers=headers).job()
     canceller.accepted(job.id)
+    forwarder = Forwarder(client, job.id) if "stdin" in document else None
     try:
         ended = _stream(client, job)
     except BrokenPipeError:
@@ -97,6 +104,8 @@ def _run(client: Client, body: bytes) -> int:
         client.cancel(job.id)
         raise
     explain(ended)
+    if forwarder is not None and forwarder.has_failed:
+        return EXIT_SQUALL
     return exit_code(ended, cancelled_by=canceller.signum or signal.SIGTERM)
 
 
@@ -106,9 +115,3 @@ def _stream(client: Client, job: Job) -> Job:
         write_item(item)
         job = item.job or job
     return job
-
-
-def _stdin(given: Given) -> bytes:
-    if sys.stdin.isatty():
-        return b""
-    return spec.read_stdin(given.settings().http.body_bytes)

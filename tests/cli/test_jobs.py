@@ -40,6 +40,12 @@ def test_submit_reads_stdin_only_when_asked(squall: Squall) -> None:
     assert json.loads(left.stdout)["stdout"]["bytes"] == 0
 
 
+def test_stdin_longer_than_a_request_is_a_usage_error(squall: Squall) -> None:
+    done = squall("submit", "-i", "cat", stdin=b"x" * 10_000, SQUALL_HTTP_BODY_BYTES="8192")
+    assert done.returncode == 2
+    assert "http.body_bytes" in error(done)
+
+
 def test_ps_lists_the_newest_first(squall: Squall) -> None:
     ids = [squall.submit("true") for _ in range(3)]
     done = squall("ps", "--json", "--limit", "3")

@@ -71,25 +71,6 @@ def test_every_byte_comes_out_as_it_was(squall: Squall, tmp_path: Path) -> None:
     assert done.stderr == content
 
 
-def test_stdin_reaches_the_command(squall: Squall) -> None:
-    content = os.urandom(100_000)
-    assert squall("run", "cat", stdin=content).stdout == content
-
-
-def test_stdin_can_be_left_alone(squall: Squall) -> None:
-    script = f"({SQUALL} run --no-stdin cat; cat) | cat"
-    done = subprocess.run(
-        ["sh", "-c", script], env=squall.environ, input=b"still here", capture_output=True
-    )
-    assert done.stdout == b"still here"
-
-
-def test_stdin_longer_than_a_request_is_a_usage_error(squall: Squall) -> None:
-    done = squall("run", "cat", stdin=b"x" * 10_000, SQUALL_HTTP_BODY_BYTES="8192")
-    assert done.returncode == 2
-    assert "http.body_bytes" in error(done)
-
-
 def test_runs_in_the_callers_directory(squall: Squall, tmp_path: Path) -> None:
     done = squall("run", "pwd", cwd=tmp_path)
     assert done.stdout.decode().strip() == str(tmp_path.resolve())
