@@ -96,6 +96,17 @@ def test_older_jobs_come_when_asked_for(inside: Page, front: Front) -> None:
     inside.wait("!document.querySelector('.more button').checkVisibility()")
 
 
+def test_no_change_is_lost_when_much_changes_at_once(inside: Page, front: Front) -> None:
+    batch = [{"args": ["true", f"many-{n}"]} for n in range(600)]
+    jobs = json.loads(front.ask("POST", "/v1/jobs", batch, front.headers())[2])
+    inside.wait_text("succeeded", row_of(jobs[-1]["id"]))
+    rows = "[...document.querySelectorAll('.jobs tbody tr')]"
+    inside.wait(f"{rows}.every((row) => row.dataset.state === 'succeeded')")
+    ids = inside.js(f"{rows}.map((row) => row.dataset.id)")
+    assert ids == [job["id"] for job in jobs[:-101:-1]]
+    inside.wait("document.querySelector('.figure').textContent === '0'")
+
+
 def test_a_command_line_becomes_the_arguments_that_are_shown(inside: Page, front: Front) -> None:
     inside.press("n")
     inside.type("""printf '%s|' "two words" it\\'s '' $HOME""")
