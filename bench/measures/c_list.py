@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bench import filled, fleet, wrk
-from bench.figure import SQUALL, Figure, in_turns, single
+from bench.figure import SQUALL, Figure, in_turns
 from bench.measures import Measure, Run, ready
 from bench.peers.classic import CLASSIC
 from bench.wrk import Load, Request
@@ -21,7 +21,7 @@ def take(run: Run) -> list[Figure]:
     """Lists a second from a ledger of few and of many jobs, and what was not answered."""
     states = {jobs: filled.state(run.place, jobs) for jobs in (FEW, MANY)}
     run.tell("ledgers filled")
-    loads: list[Load] = []
+    errors: dict[str, float] = {}
     figures = []
     with (
         ready(run.place, (CLASSIC,)) as classic,
@@ -31,28 +31,29 @@ def take(run: Run) -> list[Figure]:
         requests = {f"{FEW:,} jobs": few.get(PATH), SQUALL: many.get(PATH), **classic}
         for connections in CONNECTIONS:
             contestants: dict[str, Callable[[], float]] = {
-                name: partial(_rate, run, request, connections, loads if name[0] in "1s" else [])
+                name: partial(_rate, run, request, connections, partial(_count, errors, name))
                 for name, request in requests.items()
             }
             what = f"GET {PATH}, {connections} connections"
             together = in_turns(f"c.{connections}", what, "lists/s", contestants, run.turns)
             figures += _apart(together, connections, classic)
             run.tell(f"{what}: done")
-    figures.append(single("c.errors", "errors and timeouts of squall", "", [_errors(loads)]))
+    each = {name: [count] for name, count in errors.items()}
+    figures.append(Figure("c.errors", "errors and timeouts, in all", "requests", each, True))
     return figures
 
 
-def _rate(run: Run, request: Request, connections: int, loads: list[Load]) -> float:
+def _rate(run: Run, request: Request, connections: int, count: Callable[[Load], None]) -> float:
     seconds = run.amount(10, 3)
     done = wrk.load(
         request, run.place.path, connections=connections, seconds=seconds, threads=THREADS
     )
-    loads.append(done)
+    count(done)
     return done.rate
 
 
-def _errors(loads: list[Load]) -> float:
-    return float(sum(load.errors for load in loads))
+def _count(errors: dict[str, float], name: str, load: Load) -> None:
+    errors[name] = errors.get(name, 0.0) + load.errors
 
 
 def _apart(figure: Figure, connections: int, classic: object) -> list[Figure]:
