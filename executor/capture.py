@@ -62,8 +62,11 @@ class Capture:
     def value(self) -> bytes:
         head, tail = self._head, self._tail
         if tail is None:
-            # the usual short output is one chunk: no copy
-            return head[0] if len(head) == 1 and type(head[0]) is bytes else b"".join(head)
+            if len(head) == 1 and type(head[0]) is bytes:  # the usual short output: no copy
+                return head[0]
+            whole = b"".join(head)
+            self._head = [whole]  # the chunks would be a second copy as long as we live
+            return whole
         kept = b"".join(tail)[-self._tail_limit :]
         return b"".join((*head, kept))
 
