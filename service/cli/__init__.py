@@ -1,17 +1,19 @@
 """The command `squall`.
 
     commands        the group: global options, and where each command is
-    run             a job as if it were the command itself
+    run             a job as if it were the command itself; stdin is passed on by `stdin`
     submit, batch   jobs to be run in the background
     jobs            ps, show, cancel, signal
-    logs            a job's output
+    logs, top       a job's output; what runs, live (`board` keeps it)
     fleet           up, down, status, reload
     config          check-config, token, version
 
-    client          HTTP                        follow      the journal, over connections that break
+    client          HTTP                        resume      streams over connections that break
+    follow          a job's journal             events      changes of state of all jobs
+    listing         the list, page by page      ends        the ends of many jobs
     spec            options to a job's spec     waiting     a job's end as an exit code
     tables          for a person                text        durations, ages, printable names
-    errors          failures and exit codes
+    output          our own streams             errors      failures and exit codes
 
 Modules of commands are imported when their command is called: `squall run` should start at once.
 """

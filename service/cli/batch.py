@@ -16,10 +16,10 @@ import msgspec
 
 from service.cli.client import Client, decode
 from service.cli.commands import Given
+from service.cli.ends import ends
 from service.cli.errors import Problem, Refused, note
 from service.cli.jobs import print_json
 from service.cli.text import printable
-from service.cli.waiting import HOLD_S
 
 ARRAY_MAX = 1_000  # jobs in one request, by the contract
 
@@ -48,6 +48,7 @@ def batch(given: Given, file: BinaryIO, wait: bool, as_json: bool) -> int:
     """Submit the jobs of FILE, a JSON object a line ("-" is standard input), and print their ids.
 
     A line is what POST /v1/jobs takes: {"args": ["echo", "hello"]}. A full queue is waited for.
+    With --wait and --json each job is printed when it ends.
     The exit code is 1 when a job was refused, or with --wait when one did not succeed.
     """
     client = given.client()
@@ -164,11 +165,10 @@ def _wait(client: Client, ids: list[str], *, as_json: bool) -> int:
     """Wait for all; returns how many did not succeed."""
     failed = 0
     with progress("ended", len(ids)) as advance:
-        for job_id in ids:
-            reply = client.wait_ended(job_id, longest_s=HOLD_S)
-            failed += reply.job().state != "succeeded"
-            if as_json:
-                print_json(reply.body)
+        for job, content in ends(client, ids):
+            failed += job is None or job.state != "succeeded"
+            if as_json and job is not None:
+                print_json(content)
             advance(1)
     if failed:
         note(f"{failed:,} of {len(ids):,} jobs did not succeed")

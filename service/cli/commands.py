@@ -29,6 +29,7 @@ COMMANDS = {
     "submit": ("submit", "submit"),
     "batch": ("batch", "batch"),
     "ps": ("jobs", "ps"),
+    "top": ("top", "top"),
     "show": ("jobs", "show"),
     "logs": ("logs", "logs"),
     "cancel": ("jobs", "cancel"),

@@ -35,6 +35,7 @@ PROCESS_COLOURS = {"running": "green", "starting": "yellow", "stopping": "yellow
 
 # wide enough for any row: what is not a terminal gets its lines whole
 ENDLESS = 1_000_000
+NARROW = 60
 
 
 def console() -> Console:
@@ -51,20 +52,30 @@ def console() -> Console:
 
 
 def jobs(shown: Iterable[Job]) -> None:
-    """Print jobs, one a row; the id is the last part of the whole one."""
-    table = _table("ID", "STATE", "AGE", "TIME", "EXIT")
+    """Print jobs, one a row."""
+    _print(of_jobs(shown))
+
+
+def of_jobs(shown: Iterable[Job]) -> Table:
+    """Return a table of jobs, one a row; the id is the last part of the whole one.
+
+    A narrow terminal gets the columns that matter most.
+    """
+    out = console()
+    is_narrow = out.width < NARROW
+    table = _table("ID", "STATE", *(() if is_narrow else ("AGE",)), "TIME")
+    table.expand = out.is_terminal  # the command has what the others leave, and is cut there
+    if not is_narrow:
+        table.add_column("EXIT", no_wrap=True)
     table.add_column("COMMAND", no_wrap=True, overflow="ellipsis", ratio=1)
     now = datetime.now(UTC)
     for job in shown:
-        table.add_row(
-            job.id.rpartition("-")[2],
-            state(job.state),
-            age(_since(job.created_at, now)),
-            duration(_time(job, now)),
-            ending(job),
-            Text(command(job.args)),
-        )
-    _print(table)
+        created = [] if is_narrow else [age(_since(job.created_at, now))]
+        end = [] if is_narrow else [ending(job)]
+        time = duration(_time(job, now))
+        name = Text(command(job.args))
+        table.add_row(job.id.rpartition("-")[2], state(job.state), *created, time, *end, name)
+    return table
 
 
 def job(shown: Job) -> None:

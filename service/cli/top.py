@@ -1,0 +1,157 @@
+"""`squall top`: what runs, live."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from service.cli import tables
+from service.cli.board import Board, read_board
+from service.cli.client import Client
+from service.cli.commands import Given
+from service.cli.errors import EXIT_SIGNAL, Failure
+from service.cli.events import changes
+from service.cli.output import write
+from service.cli.text import printable
+from service.jobs import Job
+
+DRAW_S = 0.25
+# Longer than the service is ever silent: a heartbeat comes every 15 seconds.
+STALE_S = 20.0
+ENDED_SHARE = 3  # of the screen's lines, one in so many is for what has ended
+HEAD_LINES = 4
+
+News = Job | Board | Failure
+
+
+@click.command()
+@click.option(
+    "--json", "as_json", is_flag=True, help="Each job that changes its state, one a line."
+)
+@click.pass_obj
+def top(given: Given, as_json: bool) -> int:
+    """Show what runs, the oldest first, and what has ended last, until `q` or Ctrl-C.
+
+    Where standard output is no terminal, print it once.
+    """
+    client = given.client()
+    try:
+        if as_json:
+            _print_changes(client)
+        board = read_board(client)
+        if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+            click.echo(_head(board, client.url, rate=""))
+            tables.jobs([*board.running(), *board.ended()])
+        else:
+            _watch(client, board)
+    except KeyboardInterrupt:
+        pass  # it is how one leaves
+    return 0
+
+
+def _print_changes(client: Client) -> None:
+    for change in changes(client):
+        if change is not None:
+            write("stdout", change.raw + b"\n")
+
+
+def _watch(client: Client, board: Board) -> None:
+    news: SimpleQueue[News] = SimpleQueue()
+    Thread(target=_listen, args=(client, news), daemon=True).start()
+    signal.signal(signal.SIGTERM, _leave)
+    heard_at = time.monotonic()
+    out = tables.console()
+    with _keys() as key, Live(console=out, screen=True, auto_refresh=False) as live:
+        while True:
+            for one in _waiting(news):
+                heard_at = time.monotonic()
+                board = _after(board, one)
+            is_stale = time.monotonic() - heard_at > STALE_S
+            live.update(_screen(board, client.url, out.size.height, is_stale), refresh=True)
+            if key(DRAW_S) in ("q", "Q"):
+                return
+
+
+def _listen(client: Client, news: SimpleQueue[News]) -> None:
+    try:
+        for change in changes(client):
+            news.put(read_board(client) if change is None else change.job)
+    except Failure as exc:
+        news.put(exc)
+
+
+def _after(board: Board, news: News) -> Board:
+    if isinstance(news, Failure):
+        raise news
+    if isinstance(news, Board):
+        news.follow_on(board)
+        return news
+    board.apply(news)
+    return board
+
+
+def _waiting(news: SimpleQueue[News]) -> Iterator[News]:
+    while True:
+        try:
+            yield news.get_nowait()
+        except Empty:
+            return
+
+
+def _screen(board: Board, url: str, height: int, is_stale: bool) -> Group:
+    running, ended = board.running(), board.ended()
+    lines = max(height - HEAD_LINES, 2)
+    room = max(lines - min(len(ended), lines // ENDED_SHARE), 1)
+    shown = [*running[:room], *ended[: max(lines - min(len(running), room), 0)]]
+    hidden = f", the oldest {room} shown" if len(running) > room else ""
+    head = Text(_head(board, url, hidden, f"   {board.rate():.1f} ended/s"), style="bold")
+    state = Text("no answer, trying again", "bold red") if is_stale else Text("q quits", "dim")
+    for text in (head, state):
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return Group(head, state, "", tables.of_jobs(shown))
+
+
+def _head(board: Board, url: str, hidden: str = "", rate: str = "") -> str:
+    counts = f"{len(board.running()):,} running{hidden}   {len(board.queued):,} queued{rate}"
+    return f"{counts}   {printable(url)}"
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[float], str]]:
+    """Yield what waits for a key, up to so many seconds; keys aren't shown meanwhile."""
+    fd = sys.stdin.fileno()
+    watched = [fd] if sys.stdin.isatty() else []
+
+    def key(seconds: float) -> str:
+        return (
+            os.read(fd, 1).decode("latin-1") if select.select(watched, [], [], seconds)[0] else ""
+        )
+
+    if not watched:
+        yield key
+        return
+
+    before = termios.tcgetattr(fd)
+    tty.setcbreak(fd)
+    try:
+        yield key
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _leave(signum: int, _frame: object) -> None:
+    sys.exit(EXIT_SIGNAL + signum)  # by way of all that puts the terminal back
