@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from .conftest import Squall, error, free_port, wait_until
+from .conftest import PATIENCE_S, SQUALL, Squall, error, free_port, wait_until
 
 
 def test_status_and_down_of_what_is_not_up(squall: Squall, tmp_path: Path) -> None:
@@ -56,16 +58,45 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert [p["name"] for p in status["processes"]] == [str(first), str(first + 1), "nginx"]
         assert "UPTIME" in fleet.on_terminal("status")
 
-        # the flags of `up` need not be repeated, and a reload is not noticed
+        # the flags of `up` need not be repeated, and a reload is not noticed by those who follow
         count = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.5; done; exit 3"
         with fleet.start("run", "sh", "-c", count) as run:
             assert run.stdout is not None
             assert run.stdout.readline() == b"1\n"
-            reload = fleet("reload")
-            assert reload.returncode == 0, error(reload)
-            assert reload.stdout.count(b"ready") >= 3
-            assert run.stdout.read().split() == b"2 3 4 5 6 7 8".split()
+            with fleet.start("logs", "-f", fleet.newest()["id"]) as logs:
+                assert logs.stdout is not None
+                assert logs.stdout.readline() == b"1\n"
+                reload = fleet("reload")
+                assert reload.returncode == 0, error(reload)
+                assert reload.stdout.count(b"ready") >= 3
+                assert run.stdout.read().split() == b"2 3 4 5 6 7 8".split()
+                assert logs.stdout.read().split() == b"2 3 4 5 6 7 8".split()
+            assert logs.returncode == 0
         assert run.returncode == 3
+
+        # nor by those who talk to a program, or wait for many
+        with (
+            subprocess.Popen(
+                [SQUALL, "run", "cat"], env=fleet.environ,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            ) as talk,
+            fleet.start("batch", "--wait", str(_sleeps(fleet.state_dir))) as batch,
+        ):  # fmt: skip
+            assert talk.stdin is not None and talk.stdout is not None
+            talk.stdin.write(b"before\n")
+            talk.stdin.flush()
+            assert talk.stdout.readline() == b"before\n"
+            reloading = threading.Thread(target=fleet, args=["reload"])
+            reloading.start()
+            for number in range(40):
+                talk.stdin.write(b"%d\n" % number)
+                talk.stdin.flush()
+                assert talk.stdout.readline() == b"%d\n" % number
+                time.sleep(0.1)
+            talk.stdin.close()
+            assert talk.wait(PATIENCE_S) == 0
+            reloading.join()
+            assert batch.wait(PATIENCE_S) == 0
 
         # the process that runs a job dies: nobody can say how the job would have ended
         lost = fleet("run", "sh", "-c", "echo begun; sleep 0.5; kill -KILL $PPID; sleep 60")
@@ -105,3 +136,10 @@ def test_front_with_a_certificate_of_its_own_is_trusted(
         assert "certificate" in error(other)
     finally:
         fleet("down")
+
+
+def _sleeps(directory: Path) -> Path:
+    """A file of jobs that take a few seconds."""
+    path = directory / "sleeps.jsonl"
+    path.write_text("".join(f'{{"args": ["sleep", "{n / 10}"]}}\n' for n in range(40)))
+    return path
