@@ -31,6 +31,7 @@ export class JobsPage {
   #timers = [];
   #unsubscribe;
   #loading = 0;
+  #loaded = Promise.resolve();
 
   constructor(jobs, open) {
     this.#jobs = jobs;
@@ -102,23 +103,31 @@ export class JobsPage {
   }
 
   async #load(limit = PAGE) {
-    const mine = ++this.#loading;
+    this.#most = limit;
+    this.#loaded = this.#replace(++this.#loading, limit);
+    await this.#loaded;
+    if (this.#filter.hasText && this.#table.size === 0) await this.#loadOlder();
+  }
+
+  async #replace(mine, limit) {
     const page = await listJobs({ ...this.#query(), limit });
     if (mine !== this.#loading) return; // another list was asked for meanwhile
     this.#table.clear();
-    this.#most = limit;
     this.#take(page);
-    if (this.#filter.hasText && this.#table.size === 0) await this.#loadOlder();
   }
 
   /** Load the next page; with a text to find, pages until something more is found. */
   async #loadOlder() {
     this.#older.disabled = true;
     await attempt(async () => {
+      await this.#loaded; // a list that is on its way would replace what comes now
       const before = this.#table.size;
+      const mine = this.#loading;
       for (let page = 0; page < (this.#filter.hasText ? SEARCH_PAGES : 1) && this.#cursor !== null; page++) {
         this.#most += PAGE;
-        this.#take(await listJobs({ ...this.#query(), limit: PAGE, cursor: this.#cursor }));
+        const older = await listJobs({ ...this.#query(), limit: PAGE, cursor: this.#cursor });
+        if (mine !== this.#loading) return;
+        this.#take(older);
         if (this.#table.size > before) break;
       }
     });
