@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from service.cli.client import Client
+from service.cli.ends import ends
+
 from .conftest import Squall, error, json_lines
 
 
@@ -49,6 +52,15 @@ def test_batch_that_waits_tells_of_failures(squall: Squall) -> None:
     done = squall("batch", "--wait", "-", stdin=b'{"args": ["false"]}\n{"args": ["true"]}\n')
     assert done.returncode == 1
     assert "1 of 2 jobs did not succeed" in error(done)
+
+
+def test_jobs_that_are_forgotten_are_not_waited_for(squall: Squall) -> None:
+    ended = squall.submit("true")
+    gone = {f"{ended[:-12]}{number:012x}" for number in range(50)}
+    client = Client(squall.url, (squall.state_dir / "token").read_text().strip())
+    told = [job for job, _ in ends(client, {ended, *gone})]
+    assert sorted(job.id for job in told if job) == [ended]
+    assert told.count(None) == 50
 
 
 def test_batch_shows_a_bar_to_a_person(squall: Squall, tmp_path: Path) -> None:
