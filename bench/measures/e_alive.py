@@ -22,7 +22,7 @@ def take(run: Run) -> list[Figure]:
     """Memory and processor time of a running job, answers meanwhile, and the end of them all."""
     jobs = run.amount(2000, 1000)
     values: dict[str, list[float]] = {}
-    for _ in range(run.amount(2, 1)):
+    for _ in range(min(run.turns, run.amount(2, 1))):  # each takes half a minute
         # room for jobs that are submitted while the others sleep
         with fleet.up(run.place, JOBS_RUNNING=jobs) as squall:
             for key, value in _one(run, squall, jobs).items():
