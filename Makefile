@@ -45,7 +45,8 @@ test: $(INSTALLED_FOR_TESTS) ## install what tests need, check style and types, 
 	$(BIN)/pytest -q $(PYTEST_ARGS)
 
 bench: $(INSTALLED_FOR_TESTS) ## measure, beside others where they are installed
-	@set -e; for script in bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python "$$script" $(BENCH_ARGS); done
+	$(BIN)/python -m bench $(BENCH_ARGS)
+	$(BIN)/python bench/library.py
 
 clean: ## stop, remove .venv and caches; jobs and logs stay in the state directory
 	@if test -x $(SQUALL); then $(SQUALL) down; fi

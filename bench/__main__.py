@@ -24,12 +24,14 @@ from bench.measures import (
     e_alive,
     f_output,
     g_start,
+    h_follow,
 )
 from bench.needs import Need, program
 from bench.place import Place
 
 MEASURES = [
-    each.MEASURE for each in (a_waited_for, b_durable, c_list, d_growth, e_alive, f_output, g_start)
+    each.MEASURE
+    for each in (a_waited_for, b_durable, c_list, d_growth, e_alive, f_output, g_start, h_follow)
 ]
 WRK = program("wrk")
 
@@ -41,7 +43,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if given.peers_python:
         needs.use_python(given.peers_python)
-    wanted = [measure for measure in MEASURES if measure.letter in (given.letters or "abcdefg")]
+    wanted = [measure for measure in MEASURES if measure.letter in (given.letters or "abcdefgh")]
     _tell_missing(wanted)
     figures: list[Figure] = []
     with Place() as place:
@@ -64,7 +66,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "letters", nargs="*", choices=[[], *"abcdefg"], help="what to measure; all by default"
+        "letters", nargs="*", choices=[[], *"abcdefgh"], help="what to measure; all by default"
     )
     parser.add_argument("--quick", action="store_true", help="less of everything, two turns")
     parser.add_argument("--turns", type=int, help="how often each is measured, 5 by default")
