@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,11 +34,15 @@ RETRY_INTERVAL_S = 1.0
 
 
 class Accepted(NamedTuple):
-    """What came of a submission; `runs` are the jobs that were started here with it, if any."""
+    """What came of a submission: its jobs, and whether an earlier one had made them."""
 
     jobs: list[Job]
     is_repeated: bool
-    runs: Mapping[str, Run]
+    claiming: asyncio.Task[dict[str, Run]] | None
+
+    async def run(self, id: str) -> Run | None:
+        """Return the run of a job that was started here with its submission."""
+        return (await asyncio.shield(self.claiming)).get(id) if self.claiming else None
 
 
 class Runner:
@@ -105,12 +110,14 @@ class Runner:
         submission = await self._ledger.submit(
             specs, queue_limit=self._settings.queued, key=key, fingerprint=fingerprint
         )
-        runs = await claiming if claiming is not None else {}
         self._tell_changes()
-        if not submission.is_repeated and any(job.id not in runs for job in submission.jobs):
-            self._set_knows_of_work(True)
-            self._peers.tell_of_work()
-        return Accepted(submission.jobs, submission.is_repeated, runs)
+        if not submission.is_repeated:
+            ids = {job.id for job in submission.jobs}
+            if claiming is None:
+                self._work_waits()
+            else:
+                claiming.add_done_callback(partial(self._see_what_waits, ids))
+        return Accepted(submission.jobs, submission.is_repeated, claiming)
 
     async def wait_ended(self, job: Job, run: Run | None, timeout_s: float) -> Job:
         """Return the job when it has ended, or as it is when the time is up; `run` if it's here."""
@@ -233,6 +240,14 @@ class Runner:
             self._set_knows_of_work(True)  # there may be more
         if runs:
             self._tell_changes()
+
+    def _see_what_waits(self, ids: set[str], claiming: asyncio.Task[dict[str, Run]]) -> None:
+        if claiming.cancelled() or claiming.exception() or not ids <= claiming.result().keys():
+            self._work_waits()  # older jobs came first, or there was no room for all
+
+    def _work_waits(self) -> None:
+        self._set_knows_of_work(True)
+        self._peers.tell_of_work()
 
     def _set_knows_of_work(self, is_true: bool) -> None:
         self._knows_of_work = is_true

@@ -9,7 +9,7 @@ import msgspec
 from service import checks, journal
 from service.errors import Invalid, OwnerGone
 from service.jobs import Job, Spec, signal_number
-from service.run import Run
+from service.runner import Accepted
 from service.web.handler import Handler
 from service.web.problems import Problem, problem_of, wrong_field
 from service.web.query import Parameters, list_query, wait_preference
@@ -28,14 +28,15 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _JobAnswer(Handler):
     """An answer that is one job, held until it has ended where the client prefers that."""
 
-    async def answer_job(self, job: Job, status: int, run: Run | None = None) -> None:
+    async def answer_job(self, job: Job, status: int, accepted: Accepted | None = None) -> None:
         """Answer with the job; with its output where that was asked for, or waited for."""
-        app = self.application
+        app, run = self.application, None
         include = Parameters(self.request, ("output",)).boolean("output")
         seconds = wait_preference(self.request, app.squall.http.wait_seconds)
         if seconds is not None:
             self.set_header("Preference-Applied", f"wait={seconds:g}")
             if not job.has_ended:
+                run = await accepted.run(job.id) if accepted else None
                 job = await app.runner.wait_ended(job, run, seconds)
             status = 200 if job.has_ended else 202
         if include or (include is None and seconds is not None and job.has_ended):
@@ -61,7 +62,7 @@ class JobsHandler(_JobAnswer):
         (job,) = accepted.jobs
         self.set_header("Location", f"/v1/jobs/{job.id}")
         status = 200 if accepted.is_repeated else 202
-        await self.answer_job(job, status, accepted.runs.get(job.id))
+        await self.answer_job(job, status, accepted)
 
     async def get(self) -> None:
         """List jobs, newest first."""
