@@ -31,6 +31,7 @@ class Run:
 
     __slots__ = (
         "_error",
+        "_is_unwanted",
         "_on_end",
         "_process",
         "cancel_requested",
@@ -57,6 +58,7 @@ class Run:
         self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._on_end = on_end
         self._error: str | None = None
+        self._is_unwanted = False
         self._process: Subprocess[bytes] | None = None
 
     @property
@@ -69,7 +71,10 @@ class Run:
         )
 
     def start(self) -> Start | None:
-        """Start the command; None when that is impossible, which then is how the job ended."""
+        """Start the command; None when that can't be or shall not be, and the job has ended so."""
+        if self._is_unwanted:
+            self._finish("cancelled", "cancelled", error=self._error)
+            return None
         try:
             self._process = self._subprocess()
             self._process.start()
@@ -81,13 +86,14 @@ class Run:
         return Start(self.id, self._process.pid or 0, self.started_at)
 
     def cancel(self, error: str | None = None) -> None:
-        """Stop the command; of no effect once it has ended. `error` says why, if not on request."""
-        if self._process is not None and self._process.cancel():
-            self._error = error
+        """Stop the command, or keep it from starting; of no effect once it has ended.
 
-    def discard(self) -> None:
-        """End the job without ever starting its command."""
-        self._finish("cancelled", "cancelled")
+        `error` says why, if not on request.
+        """
+        if self._process is None:
+            self._is_unwanted, self._error = True, error
+        elif self._process.cancel():
+            self._error = error
 
     def check_stdin(self) -> None:
         """Raise Conflict unless the command runs and its stdin was asked to be open."""

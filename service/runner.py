@@ -166,23 +166,24 @@ class Runner:
             log.error("%s", exc)  # what waits is found again within a second
         self._slots += room - len(claims)
         for claim in claims:
-            runs[claim.id] = self._start(claim)
-            await asyncio.sleep(0)  # a start takes a millisecond: others have their turn between
+            self.runs[claim.id] = runs[claim.id] = self._run(claim)
         self._claims_asked -= 1
         if not self._claims_asked:
             self._unwanted.clear()
+        for run in runs.values():
+            if start := run.start():
+                self._write_start_soon(start)
+            await asyncio.sleep(0)  # a start takes a millisecond: others have their turn between
         return runs
 
-    def _start(self, claim: Claim) -> Run:
+    def _run(self, claim: Claim) -> Run:
         output_bytes = claim.spec.limits.output_bytes
         if output_bytes is None:
             output_bytes = self._settings.output_bytes
         journal = Journal(self._journals, claim.id, output_bytes=output_bytes)
-        run = self.runs[claim.id] = Run(claim, journal, self._ended)
+        run = Run(claim, journal, self._ended)
         if claim.id in self._unwanted:
-            run.discard()
-        elif start := run.start():
-            self._write_start_soon(start)
+            run.cancel()
         self.waiting.tell(claim.id, "claimed")
         return run
 

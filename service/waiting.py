@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 from service.changes import Changes
@@ -12,6 +13,8 @@ from service.peers import WANTS_NEWS, Peers
 
 # What one waits for: that somebody owns the job (or it has ended unowned), or that it has ended.
 Progress = Literal["claimed", "ended"]
+
+CLAIM_ON_ITS_WAY_S = 0.1
 
 
 class Waiting:
@@ -28,17 +31,20 @@ class Waiting:
 
     async def wait(self, id: str, progress: Progress, timeout_s: float) -> bool:
         """Return whether the job is so far before the time is up; unknown jobs have ended."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._futures.setdefault(id, {})[future] = progress
-        try:
+        if progress == "claimed" and id in self._here:
+            return True
+        with self._future(id, progress) as future:
             if id not in self._here:
                 # said before looking: what happens after the look is told
                 self._say()
                 await self._look_at([id])
                 timeout_s = 0 if self._is_released else timeout_s
             return bool((await asyncio.wait([future], timeout=timeout_s))[0])
-        finally:
-            self._leave(id, future)
+
+    async def wait_here(self, id: str) -> None:
+        """Return when a job comes whose claim is on its way from the ledger to this process."""
+        with self._future(id, "claimed") as future:
+            await asyncio.wait([future], timeout=CLAIM_ON_ITS_WAY_S)
 
     def release(self) -> None:
         """Wake those who wait for jobs that run elsewhere, or nowhere yet: they learn no more.
@@ -65,12 +71,18 @@ class Waiting:
         for id, progress in (await self._ledger.progress(ids)).items():
             self.tell(id, progress)
 
-    def _leave(self, id: str, future: asyncio.Future[None]) -> None:
-        waiting = self._futures[id]
-        del waiting[future]
-        if not waiting:
-            del self._futures[id]
-        self._say()
+    @contextmanager
+    def _future(self, id: str, progress: Progress) -> Iterator[asyncio.Future[None]]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._futures.setdefault(id, {})[future] = progress
+        try:
+            yield future
+        finally:
+            waiting = self._futures[id]
+            del waiting[future]
+            if not waiting:
+                del self._futures[id]
+            self._say()
 
     def _say(self) -> None:
         """Say to the peers whether anybody here wants their news."""

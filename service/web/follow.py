@@ -34,6 +34,8 @@ async def follow(app: App, job: Job, after: int, *, only_here: bool) -> Items:
                     after = item.seq
                     yield item
             await app.runner.waiting.wait(job.id, "ended", LOOK_AGAIN_S)
+        elif job.owner == app.runner.owner:
+            await app.runner.waiting.wait_here(job.id)
         elif only_here:
             return
         elif job.owner is None:
