@@ -10,6 +10,7 @@ export class Filter {
   states = new Set();
   #changed;
   #timer = 0;
+  #isAnotherList = false;
 
   constructor(changed) {
     this.#changed = changed;
@@ -87,7 +88,18 @@ export class Filter {
 
   #later(isAnotherList) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#changed(isAnotherList), TYPING_MS);
+    this.#isAnotherList ||= isAnotherList;
+    this.#timer = setTimeout(() => this.settle(), TYPING_MS);
+  }
+
+  /** What was typed counts now, without waiting for more. */
+  settle() {
+    if (this.#timer === 0) return;
+    clearTimeout(this.#timer);
+    const isAnotherList = this.#isAnotherList;
+    this.#timer = 0;
+    this.#isAnotherList = false;
+    this.#changed(isAnotherList);
   }
 }
 

@@ -118,6 +118,7 @@ export class JobsPage {
 
   /** Load the next page; with a text to find, pages until something more is found. */
   async #loadOlder() {
+    this.#filter.settle();
     this.#older.disabled = true;
     await attempt(async () => {
       await this.#loaded; // a list that is on its way would replace what comes now
