@@ -266,8 +266,8 @@ class Runner:
             await asyncio.sleep(LOOK_INTERVAL_S)
             try:
                 await self._look()
-            except LedgerError as exc:
-                log.error("%s", exc)  # it is tried again in a second
+            except (LedgerError, OSError) as exc:
+                log.error("%s", exc)  # no ledger, or no descriptor: it is tried again in a second
 
     async def _look(self) -> None:
         """Find what no notice told of: work that waits, ends elsewhere, peers that died."""

@@ -170,9 +170,6 @@ class Handler(RequestHandler):
 class NoRoute(Handler):
     """Answers for every path that has no route."""
 
-    def compute_etag(self) -> None:
-        """Make no Etag: answers change, and hashing them costs time."""
-
     def prepare(self) -> None:
         """Refuse, whatever the method."""
         super().prepare()
