@@ -19,8 +19,10 @@ from executor.capture import Capture
 from executor.watch import READ, WRITE, Watch
 
 BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
-TURN = 16  # blocks a turn of the loop, so that one loud child does not starve the others
-PIPE_SIZE = 1 << 20  # /proc/sys/fs/pipe-max-size, by default
+TURN = 1 << 20  # bytes a turn of the loop, so that one loud child does not starve the others
+LOUD = 4096  # bytes at once, of a child that is likely to write more at once
+PIPE_SIZE = 1 << 20  # the most a pipe holds: /proc/sys/fs/pipe-max-size, by default
+GROWN_PIPE = 1 << 20  # a larger one no longer fits the cache of a core, and is slower again
 
 OnOutput = Callable[[str, bytes], object]  # an awaitable pauses the stream
 
@@ -96,13 +98,19 @@ class Source:
         self._watch.add(self.fd, READ, self.read)
 
     def read(self) -> None:
-        """Take what is there, a few blocks at most."""
-        for _ in range(TURN):
+        """Take what is there, and what comes meanwhile, up to a turn's share.
+
+        A loud child is read in step with its writes: the pages of the pipe then stay in the cache
+        of the core, and go back and forth without being allocated.
+        """
+        room = TURN
+        while room > 0:
             size = self._read_block()
-            if size < BLOCK or self._task is not None or self._full:
+            if size < LOUD or self._task is not None or self._full:
                 return
-            if not self._grown:
-                self._grow()
+            room -= size
+        if not self._grown:
+            self._grow()
 
     def _read_block(self) -> int:
         """Bytes taken; 0 when the pipe is empty or at its end, which closes it."""
@@ -121,7 +129,7 @@ class Source:
         """A loud child: a larger pipe saves it and us most of the switches between the two."""
         self._grown = True
         try:
-            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, GROWN_PIPE)
         except OSError:  # over the user's share of pipe memory (pipe(7)): it stays as it is
             return
 

@@ -51,10 +51,10 @@ class Chunks(Generic[AnyStr]):
     def feed(self, chunk: bytes) -> None:
         self._waiting.append(chunk)
         self._size += len(chunk)
-        self._wake()
-        if self._size >= FULL and not self._full and self._source is not None:
-            self._full = True
-            self._source.set_full(True)
+        if self._waiter is not None:
+            self._wake()
+        if self._size >= FULL and not self._full:
+            self._set_full(True)
 
     def finish(self) -> None:
         self._finished = True
@@ -74,9 +74,14 @@ class Chunks(Generic[AnyStr]):
                 if self._finished:
                     return self._last()
                 await self._wait()
-            decoded = self._decode(self._take())
+            # in line: a loud child makes this the busiest place of the process
+            chunk = self._waiting.popleft()
+            self._size -= len(chunk)
+            if self._full and self._size <= LOW:
+                self._set_full(False)
+            decoded: Any = chunk if self._decoder is None else self._decoder.decode(chunk)
             if decoded:
-                return decoded
+                return cast(AnyStr, decoded)
 
     async def _wait(self) -> None:
         if self._waiter is not None:
@@ -87,17 +92,10 @@ class Chunks(Generic[AnyStr]):
         finally:
             self._waiter = None
 
-    def _take(self) -> bytes:
-        chunk = self._waiting.popleft()
-        self._size -= len(chunk)
-        if self._full and self._size <= LOW and self._source is not None:
-            self._full = False
-            self._source.set_full(False)
-        return chunk
-
-    def _decode(self, chunk: bytes) -> AnyStr:
-        decoded: Any = chunk if self._decoder is None else self._decoder.decode(chunk)
-        return cast(AnyStr, decoded)
+    def _set_full(self, full: bool) -> None:
+        if self._source is not None:
+            self._full = full
+            self._source.set_full(full)
 
     def _last(self) -> AnyStr:
         """What an unfinished character at the end gives; then the end."""
