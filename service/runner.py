@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,15 +35,13 @@ RETRY_INTERVAL_S = 1.0
 
 
 class Accepted(NamedTuple):
-    """What came of a submission: its jobs, and whether an earlier one had made them."""
+    """What came of a submission: its jobs, whether an earlier one had made them, and those of
+    them that run here, by id.
+    """
 
     jobs: list[Job]
     is_repeated: bool
-    claiming: asyncio.Task[dict[str, Run]] | None
-
-    async def run(self, id: str) -> Run | None:
-        """Return the run of a job that was started here with its submission."""
-        return (await asyncio.shield(self.claiming)).get(id) if self.claiming else None
+    runs: dict[str, Run]
 
 
 class Runner:
@@ -70,6 +69,8 @@ class Runner:
         self._slots = settings.running
         self._claims_asked = 0
         self._unwanted: set[str] = set()
+        self._claimed: deque[Run] = deque()  # and not started yet
+        self._is_starting = False
         self._starts: list[Start] = []
         self._knows_of_work = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -105,19 +106,11 @@ class Runner:
         While draining it claims none: nginx still sends requests on connections that it has open,
         and a POST that was sent is not passed on to another process.
         """
-        room = 0 if self.is_draining else min(len(specs), self._slots)
-        claiming = self._claim(room) if room > 0 else None
-        submission = await self._ledger.submit(
-            specs, queue_limit=self._settings.queued, key=key, fingerprint=fingerprint
-        )
-        self._tell_changes()
-        if not submission.is_repeated:
-            ids = {job.id for job in submission.jobs}
-            if claiming is None:
-                self._work_waits()
-            else:
-                claiming.add_done_callback(partial(self._see_what_waits, ids))
-        return Accepted(submission.jobs, submission.is_repeated, claiming)
+        accepting = self._keep(self._accept(specs, key, fingerprint))
+        # what was claimed is started, whatever becomes of the client; and after its answer
+        accepted = asyncio.shield(accepting)
+        accepting.add_done_callback(self._start_soon)
+        return await accepted
 
     async def wait_ended(self, job: Job, run: Run | None, timeout_s: float) -> Job:
         """Return the job when it has ended, or as it is when the time is up; `run` if it's here."""
@@ -152,29 +145,54 @@ class Runner:
             raise Conflict("the job is not running")
         run.signal(number)
 
-    def _claim(self, room: int) -> asyncio.Task[dict[str, Run]]:
+    async def _accept(self, specs: Sequence[Spec], key: str, fingerprint: bytes) -> Accepted:
+        room = 0 if self.is_draining else min(len(specs), self._slots)
+        with self._claiming(room) as claims:
+            submission = await self._ledger.submit(
+                specs,
+                queue_limit=self._settings.queued,
+                owner=self.owner,
+                room=room,
+                key=key,
+                fingerprint=fingerprint,
+            )
+            claims += submission.claims
+        self._tell_changes()
+        runs = {job.id: run for job in submission.jobs if (run := self.runs.get(job.id))}
+        if not submission.is_repeated and len(runs) < len(specs):
+            self._work_waits()  # older jobs came first, or there was no room for all
+        return Accepted(submission.jobs, submission.is_repeated, runs)
+
+    @contextmanager
+    def _claiming(self, room: int) -> Iterator[list[Claim]]:
+        """Keep `room` slots for the claims that are asked for meanwhile; those that came run."""
         self._slots -= room
         self._claims_asked += 1
-        return self._spawn(self._start_claims(room))
-
-    async def _start_claims(self, room: int) -> dict[str, Run]:
         claims: list[Claim] = []
-        runs: dict[str, Run] = {}
         try:
-            claims = await self._ledger.claim(self.owner, room)
-        except LedgerError as exc:
-            log.error("%s", exc)  # what waits is found again within a second
-        self._slots += room - len(claims)
-        for claim in claims:
-            self.runs[claim.id] = runs[claim.id] = self._run(claim)
-        self._claims_asked -= 1
-        if not self._claims_asked:
-            self._unwanted.clear()
-        for run in runs.values():
-            if start := run.start():
+            yield claims
+        finally:
+            self._slots += room - len(claims)
+            for claim in claims:
+                self.runs[claim.id] = run = self._run(claim)
+                self._claimed.append(run)
+            self._claims_asked -= 1
+            if not self._claims_asked:
+                self._unwanted.clear()
+
+    def _start_soon(self, _: object = None) -> None:
+        """Start what was claimed, one in a turn of the loop: a start takes up to a millisecond."""
+        if self._claimed and not self._is_starting:
+            self._is_starting = True
+            asyncio.get_running_loop().call_soon(self._start_next)
+
+    def _start_next(self) -> None:
+        self._is_starting = False
+        try:
+            if start := self._claimed.popleft().start():
                 self._write_start_soon(start)
-            await asyncio.sleep(0)  # a start takes a millisecond: others have their turn between
-        return runs
+        finally:
+            self._start_soon()
 
     def _run(self, claim: Claim) -> Run:
         output_bytes = claim.spec.limits.output_bytes
@@ -237,14 +255,13 @@ class Runner:
             self._spawn(self._claim_waiting(self._slots))
 
     async def _claim_waiting(self, room: int) -> None:
-        if len(runs := await self._claim(room)) == room:
+        with self._claiming(room) as claims:
+            claims += await self._ledger.claim(self.owner, room)
+        self._start_soon()
+        if len(claims) == room:
             self._set_knows_of_work(True)  # there may be more
-        if runs:
+        if claims:
             self._tell_changes()
-
-    def _see_what_waits(self, ids: set[str], claiming: asyncio.Task[dict[str, Run]]) -> None:
-        if claiming.cancelled() or claiming.exception() or not ids <= claiming.result().keys():
-            self._work_waits()  # older jobs came first, or there was no room for all
 
     def _work_waits(self) -> None:
         self._set_knows_of_work(True)
@@ -280,20 +297,26 @@ class Runner:
         if (await self._ledger.tally())["queued"]:
             self._on_work()
 
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._keep(work).add_done_callback(_log_failure)
+
+    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         self._idle.clear()
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._reap)
+        task.add_done_callback(self._let_go)
         return task
 
-    def _reap(self, task: asyncio.Task[Any]) -> None:
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (exc := task.exception()) is not None:
-            # a refusal says it all by itself; anything else is a bug and needs its trace
-            log.error("%s", exc, exc_info=None if isinstance(exc, ServiceError) else exc)
         self._check_idle()
 
     def _check_idle(self) -> None:
         if not self._tasks and not self.runs:
             self._idle.set()
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        # a refusal says it all by itself; anything else is a bug and needs its trace
+        log.error("%s", exc, exc_info=None if isinstance(exc, ServiceError) else exc)

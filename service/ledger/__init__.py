@@ -32,10 +32,15 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """What came of a submission: its jobs in order, and whether an earlier one had made them."""
+    """What came of a submission: its jobs in order, and whether an earlier one had made them.
+
+    `claims` are jobs that became the submitter's with it: the oldest that waited, so not always
+    its own.
+    """
 
     jobs: list[Job]
     is_repeated: bool = False
+    claims: list[Claim] = []
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -76,9 +81,18 @@ class Ledger(Protocol):
     """
 
     async def submit(
-        self, specs: Sequence[Spec], *, queue_limit: int, key: str = "", fingerprint: bytes = b""
+        self,
+        specs: Sequence[Spec],
+        *,
+        queue_limit: int,
+        owner: str = "",
+        room: int = 0,
+        key: str = "",
+        fingerprint: bytes = b"",
     ) -> Submission:
         """Write new queued jobs, all or none; they survive a power loss once this returns.
+
+        In the same change up to `room` of the oldest waiting jobs become this owner's.
 
         With a `key` that was used before, the earlier jobs come back when the `fingerprint` is
         the same, else KeyReused is raised. Raises Full when more than `queue_limit` would wait.

@@ -83,26 +83,40 @@ class SqliteLedger:
         os.close(self._turn)
 
     async def submit(
-        self, specs: Sequence[Spec], *, queue_limit: int, key: str = "", fingerprint: bytes = b""
+        self,
+        specs: Sequence[Spec],
+        *,
+        queue_limit: int,
+        owner: str = "",
+        room: int = 0,
+        key: str = "",
+        fingerprint: bytes = b"",
     ) -> Submission:
-        """Write new queued jobs, all or none."""
+        """Write new queued jobs, all or none, and claim up to `room`."""
         created_at = now()
         jobs = [new_job(self._new_id(), spec, created_at) for spec in specs]
         rows = [row_of(job, spec) for job, spec in zip(jobs, specs, strict=True)]
+        new = [Claim(job.id, spec, created_at) for job, spec in zip(jobs, specs, strict=True)]
 
         def write() -> Submission:
             if key and (earlier := _repeated(self._db, key, fingerprint)) is not None:
                 return Submission(earlier, is_repeated=True)
             if _count(self._db, "queued") + len(rows) > queue_limit:
                 raise Full("too many jobs are queued")
-            _insert(self._db, jobs, rows)
+            if room > 0 and not _is_any_waiting(self._db):
+                claims = new[:room]  # nobody is older: they are ours from the beginning
+                _insert(self._db, jobs[:room], rows[:room], owner)
+                _insert(self._db, jobs[room:], rows[room:])
+            else:
+                _insert(self._db, jobs, rows)
+                claims = _claim(self._db, owner, room)
             if key:
                 ids = encode([job.id for job in jobs]).decode()
                 self._db.execute(
                     "INSERT INTO submissions VALUES (?, ?, ?, ?)",
                     (key, fingerprint, ids, created_at),
                 )
-            return Submission(jobs)
+            return Submission(jobs, claims=claims)
 
         return await self._writes.pass_through(write, is_durable=True)
 
@@ -110,12 +124,7 @@ class SqliteLedger:
         """Make up to `limit` of the oldest waiting jobs this owner's."""
 
         def write() -> list[Claim]:
-            rows = self._db.execute(
-                "UPDATE jobs SET owner = ? WHERE id IN (SELECT id FROM jobs WHERE state = 'queued'"
-                " AND owner IS NULL ORDER BY id LIMIT ?) RETURNING id, spec, stdin, created_at",
-                (owner, limit),
-            ).fetchall()
-            return sorted((claim_of(*row) for row in rows), key=lambda claim: claim.id)
+            return _claim(self._db, owner, limit)
 
         return await self._writes.pass_through(write, is_durable=True)
 
@@ -334,13 +343,36 @@ def _perform_reads(group: Group) -> None:
             operation.outcome = exc
 
 
-def _insert(db: apsw.Connection, jobs: Sequence[Job], rows: Iterable[tuple[Any, ...]]) -> None:
+def _insert(
+    db: apsw.Connection,
+    jobs: Sequence[Job],
+    rows: Iterable[tuple[Any, ...]],
+    owner: str | None = None,
+) -> None:
     db.executemany(
-        "INSERT INTO jobs (id, state, spec, stdin, created_at) VALUES (?, 'queued', ?, ?, ?)", rows
+        "INSERT INTO jobs (id, state, spec, stdin, created_at, owner)"
+        " VALUES (?, 'queued', ?, ?, ?, ?)",
+        [(*row, owner) for row in rows],
     )
     labels = [(name, value, job.id) for job in jobs for name, value in job.labels.items()]
     if labels:
         db.executemany("INSERT INTO labels VALUES (?, ?, ?)", labels)
+
+
+def _is_any_waiting(db: apsw.Connection) -> bool:
+    sql = "SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS NULL LIMIT 1"
+    return db.execute(sql).fetchone() is not None
+
+
+def _claim(db: apsw.Connection, owner: str, limit: int) -> list[Claim]:
+    if limit < 1:
+        return []
+    rows = db.execute(
+        "UPDATE jobs SET owner = ? WHERE id IN (SELECT id FROM jobs WHERE state = 'queued'"
+        " AND owner IS NULL ORDER BY id LIMIT ?) RETURNING id, spec, stdin, created_at",
+        (owner, limit),
+    ).fetchall()
+    return sorted((claim_of(*row) for row in rows), key=lambda claim: claim.id)
 
 
 def _repeated(db: apsw.Connection, key: str, fingerprint: bytes) -> list[Job] | None:

@@ -36,7 +36,7 @@ class _JobAnswer(Handler):
         if seconds is not None:
             self.set_header("Preference-Applied", f"wait={seconds:g}")
             if not job.has_ended:
-                run = await accepted.run(job.id) if accepted else None
+                run = accepted.runs.get(job.id) if accepted else None
                 job = await app.runner.wait_ended(job, run, seconds)
             status = 200 if job.has_ended else 202
         if include or (include is None and seconds is not None and job.has_ended):

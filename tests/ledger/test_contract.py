@@ -81,6 +81,33 @@ async def test_claims_take_the_oldest_first_and_each_job_once(ledger, other):
     assert await other.claim("2", 1) == []
 
 
+async def test_submission_with_room_claims_its_own_jobs_when_nobody_waits(ledger, other):
+    specs = [Spec(args=["cat"], stdin=Stdin(text=str(n)), labels={"n": str(n)}) for n in range(3)]
+    submission = await ledger.submit(specs, queue_limit=LIMIT, owner="1", room=2)
+    ids = [job.id for job in submission.jobs]
+    assert [claim.id for claim in submission.claims] == ids[:2]
+    assert [claim.spec for claim in submission.claims] == specs[:2]
+    assert [(await other.get(id)).owner for id in ids] == ["1", "1", None]
+    assert [job.id for job in await other.unfinished("1")] == ids[:2]
+    assert [claim.id for claim in await other.claim("2", 3)] == ids[2:]
+
+
+async def test_submission_with_room_claims_the_oldest_that_wait_first(ledger, other):
+    older = (await other.submit([TRUE] * 2, queue_limit=LIMIT)).jobs
+    submission = await ledger.submit([TRUE] * 2, queue_limit=LIMIT, owner="1", room=3)
+    first, last = submission.jobs
+    assert [claim.id for claim in submission.claims] == [*(job.id for job in older), first.id]
+    assert [claim.id for claim in await other.claim("2", 9)] == [last.id]
+
+
+async def test_repeated_submission_claims_nothing(ledger, other):
+    given = {"queue_limit": LIMIT, "key": "k", "fingerprint": b"1"}
+    first = await ledger.submit([TRUE], owner="1", room=1, **given)
+    again = await other.submit([TRUE], owner="2", room=1, **given)
+    assert again.is_repeated and again.claims == []
+    assert again.jobs[0].id == first.jobs[0].id and again.jobs[0].owner == "1"
+
+
 async def test_claim_brings_stdin_and_the_end_removes_it(ledger, other):
     await submit(ledger, Spec(args=["cat"], stdin=Stdin(text="in")))
     (claim,) = await other.claim("2", 1)
