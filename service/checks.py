@@ -10,6 +10,7 @@ also asked about a list or an object some items of which are of a wrong type; it
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Iterator
@@ -92,11 +93,20 @@ def _checked(value: T) -> T:
 
 
 def _all_failed_checks(value: msgspec.Struct, path: str) -> Iterator[FieldError]:
-    for name in value.__struct_fields__:
+    struct = type(value)
+    for name, default in _defaults(struct).items():
         inner = getattr(value, name)
+        if inner is default or inner == {}:
+            continue
         if isinstance(inner, msgspec.Struct):
             yield from _all_failed_checks(inner, _join(path, name))
-        yield from _failed_checks(type(value), name, inner, path)
+        yield from _failed_checks(struct, name, inner, path)
+
+
+@functools.cache
+def _defaults(struct: type[msgspec.Struct]) -> dict[str, object]:
+    """What each field is when it isn't given: nothing can be wrong with that."""
+    return {field.encode_name: field.default for field in msgspec.structs.fields(struct)}
 
 
 def _failed_checks(

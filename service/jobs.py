@@ -81,7 +81,9 @@ class Stdin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return b64decode(self.base64 or "", validate=True)
 
 
-class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Spec(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
     """What was asked: one command, and how to run it."""
 
     args: Annotated[list[str], Meta(min_length=1, max_length=ARGS_MAX)]

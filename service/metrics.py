@@ -8,6 +8,7 @@ goes on where its predecessor stopped. What the ledger knows is asked of the led
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -52,6 +53,8 @@ class Metrics:
         self.output = Counter(
             "squall_output_bytes", "Bytes that jobs printed", ["stream"], registry=none
         )
+        self._ended = functools.cache(self.ended.labels)
+        self._stdout, self._stderr = self.output.labels("stdout"), self.output.labels("stderr")
         self.spawn_errors = Counter(
             "squall_spawn_errors", "Commands that could not be started", registry=none
         )
@@ -77,9 +80,11 @@ class Metrics:
 
     def job_ended(self, end: End, created_at: str) -> None:
         """Note how a job ended that was accepted at `created_at`."""
-        self.ended.labels(end.state, end.reason).inc()
-        self.output.labels("stdout").inc(end.stdout.bytes)
-        self.output.labels("stderr").inc(end.stderr.bytes)
+        self._ended(end.state, end.reason).inc()
+        if end.stdout.bytes:
+            self._stdout.inc(end.stdout.bytes)
+        if end.stderr.bytes:
+            self._stderr.inc(end.stderr.bytes)
         if end.reason == "spawn_error":
             self.spawn_errors.inc()
         if end.duration is not None:

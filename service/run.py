@@ -125,18 +125,14 @@ class Run:
 
     def _subprocess(self) -> Subprocess[bytes]:
         spec = self.spec
-        limits = {name: getattr(spec.limits, name) for name in RLIMITS}
         return Subprocess(
             self._ended,
             timeout=-1 if spec.timeout is None else spec.timeout,
-            stop=(
-                (jobs.signal_number(spec.stop.signal) or SIGTERM, spec.stop.grace),
-                (SIGKILL, None),
-            ),
+            stop=_stop(spec.stop),
             **self._stdin(),
             max_output=0,
             on_output=self.journal.write,
-            limits=Limits(**limits) if any(v is not None for v in limits.values()) else None,
+            limits=_limits(spec.limits),
             kill_group=True,
             args=spec.args,
             env={**base_environment(), orphans.MARK: self.id, **spec.env},
@@ -196,6 +192,17 @@ def base_environment() -> dict[str, str]:
         "LOGNAME": user.pw_name,
         "LANG": "C.UTF-8",
     }
+
+
+@functools.lru_cache
+def _stop(stop: jobs.Stop) -> tuple[tuple[int, float | None], ...]:
+    return (jobs.signal_number(stop.signal) or SIGTERM, stop.grace), (SIGKILL, None)
+
+
+@functools.lru_cache
+def _limits(limits: jobs.Limits) -> Limits | None:
+    asked = {name: getattr(limits, name) for name in RLIMITS}
+    return None if set(asked.values()) == {None} else Limits(**asked)
 
 
 def _judge(result: Result[bytes]) -> tuple[State, Reason]:

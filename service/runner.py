@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # A job that ends sooner is written down once, with its start and its end together.
 START_DELAY_S = 0.02
+# A start takes 0.1 to 1 ms, in which nothing else happens here: so much of them in one go.
+STARTS_S = 0.001
 LOOK_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 1.0
 
@@ -181,16 +184,20 @@ class Runner:
                 self._unwanted.clear()
 
     def _start_soon(self, _: object = None) -> None:
-        """Start what was claimed, one in a turn of the loop: a start takes up to a millisecond."""
+        """Start what was claimed, a few in a turn of the loop: others have theirs in between."""
         if self._claimed and not self._is_starting:
             self._is_starting = True
-            asyncio.get_running_loop().call_soon(self._start_next)
+            asyncio.get_running_loop().call_soon(self._start_some)
 
-    def _start_next(self) -> None:
+    def _start_some(self) -> None:
         self._is_starting = False
+        until = time.monotonic() + STARTS_S
         try:
-            if start := self._claimed.popleft().start():
-                self._write_start_soon(start)
+            while self._claimed:
+                if start := self._claimed.popleft().start():
+                    self._write_start_soon(start)
+                if time.monotonic() > until:
+                    break
         finally:
             self._start_soon()
 

@@ -12,6 +12,7 @@ from service.web.handler import App
 
 # What a job's answer includes of each stream; the rest is read from its own route.
 INCLUDED_BYTES = 64 * 1024
+NO_OUTPUT = Stream(bytes=0, dropped=0, text="")
 
 
 async def recording(app: App, job: Job) -> Reader:
@@ -31,9 +32,10 @@ def with_output(job: Job, journal: Reader) -> Job:
 
 
 def _stream(journal: Reader, name: str) -> Stream:
-    stream = Stream(journal.bytes(name), journal.dropped(name))
-    if not stream.bytes:
-        return stream.with_content(b"")
+    size = journal.bytes(name)
+    if not size:
+        return NO_OUTPUT
+    stream = Stream(size, journal.dropped(name))
     content = journal.read(name, 0, INCLUDED_BYTES)
     if journal.kept(name) > len(content):
         content = _whole_characters(content)
