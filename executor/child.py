@@ -20,6 +20,7 @@ from typing import Any
 
 from executor.capture import Capture
 from executor.cgroup import Cgroup
+from executor.errors import CALLERS
 from executor.exits import Ending, Exit, reap_orphans
 from executor.options import Options, Step
 from executor.pipes import OnOutput, Sink, Source
@@ -93,11 +94,16 @@ class Child:
         self.sink: Sink | None = None
         self._cgroup: Cgroup | None = None
         reap_orphans()
+        self.pid = 0
+        self._exit = Exit(loop, self._watch, self._on_exit)
         stdio = Stdio(options)
         try:
             self._spawn(stdio)
             self._begin(stdio)
         except BaseException:
+            if self.pid:
+                self._watch.tenants.discard(self)
+                self.abandon()
             stdio.close()
             raise
 
@@ -111,33 +117,27 @@ class Child:
         self._started_mono = time.monotonic()
         try:
             procs = None if self._cgroup is None else self._cgroup.procs
-            self.pid = spawn(options.command, procs, *stdio.their_ends)
+            self._exit.pid = self.pid = spawn(options.command, procs, *stdio.their_ends)
         except BaseException:
             if self._cgroup is not None:
                 self._cgroup.remove()
             raise
-        self._exit = Exit(self.loop, self._watch, self.pid, self._on_exit)
 
     def _begin(self, stdio: Stdio) -> None:
         # no await from the spawn to here (CPython issues 103847, 125502, 133536)
         options = self._options
-        try:
-            stdio.close_theirs()
-            self._watch.tenants.add(self)
-            self._exit.begin()
-            if stdio.stdout != -1:
-                self._read("stdout", stdio.take_stdout())
-            if stdio.stderr != -1:
-                self._read("stderr", stdio.take_stderr())
-            if stdio.stdin != -1:
-                self.sink = Sink(self, self._watch, stdio.take_stdin())
-                self._feed(self.sink, options.input)
-            if options.timeout is not None:
-                self._timeout_timer = self.loop.call_later(options.timeout, self._on_timeout)
-        except BaseException:
-            self._watch.tenants.discard(self)
-            self.abandon()
-            raise
+        stdio.close_theirs()
+        self._watch.tenants.add(self)
+        self._exit.begin()
+        if stdio.stdout != -1:
+            self._read("stdout", stdio.take_stdout())
+        if stdio.stderr != -1:
+            self._read("stderr", stdio.take_stderr())
+        if stdio.stdin != -1:
+            self.sink = Sink(self, self._watch, stdio.take_stdin())
+            self._feed(self.sink, options.input)
+        if options.timeout is not None:
+            self._timeout_timer = self.loop.call_later(options.timeout, self._on_timeout)
 
     def _read(self, name: str, fd: int) -> None:
         options = self._options
@@ -174,7 +174,13 @@ class Child:
 
     def _fed(self, feeder: asyncio.Task[None]) -> None:
         self._feeder = None
-        if not feeder.cancelled() and (error := feeder.exception()) is not None:
+        error: BaseException | None
+        if not feeder.cancelled():
+            error = feeder.exception()
+        else:
+            # not by us, who do that at the exit only: what the child got is not all of its input
+            error = asyncio.CancelledError() if self._exited_at is None else None
+        if error is not None:
             self.fail(error)
         if self.sink is not None:
             self.sink.end()
@@ -219,7 +225,7 @@ class Child:
         if callable(what):
             try:
                 what(self.pid)
-            except Exception as error:  # the caller's own code: shown at the end; the next step now
+            except CALLERS as error:  # shown at the end; the next step now
                 if self.failure is None:
                     self.failure = error
                 return False
@@ -325,6 +331,8 @@ class Child:
         if self.sink is not None:
             self.sink.give_up()
         for source in self.sources:
+            if self.stop_reason is not None or self._dropped:
+                source.dismiss()
             source.last_call()
         self._finish_if_done()
 
@@ -395,9 +403,18 @@ class Child:
             result = self.result
             facts = (result.status, result.stdout, result.stderr, result.has_timed_out)
             try:
-                self._context.run(callback, *facts)
-            except Exception as error:  # the caller's own code: as asyncio does with any callback
+                rest = self._context.run(_call, callback, *facts)
+            except CALLERS as error:  # as asyncio does with any callback
                 self._report("the callback of a Subprocess failed", error)
+            else:
+                if rest is not None:
+                    _callbacks.add(rest)
+                    rest.add_done_callback(self._called)
+
+    def _called(self, rest: asyncio.Future[object]) -> None:
+        _callbacks.discard(rest)
+        if not rest.cancelled() and (error := rest.exception()) is not None:
+            self._report("the callback of a Subprocess failed", error)
 
     def _show_failure(self) -> None:
         if self.failure is not None and (self._options.callback is not None or not self._waiters):
@@ -438,10 +455,13 @@ class Child:
             return output
         try:
             return output.decode(encoding, self._options.errors)
-        except UnicodeError as error:
+        except Exception as error:  # a UnicodeError, or what a codec or error handler raises
             if self.failure is None:
                 self.failure = error
+        try:
             return output.decode(encoding, "replace")
+        except Exception:  # a codec that replaces nothing, as "idna"; the failure is shown already
+            return output.decode("latin-1")
 
     def _is_incomplete(self) -> bool:
         if self.sink is not None and self.sink.incomplete:
@@ -498,6 +518,10 @@ class Child:
 _NOTHING = Capture(0)
 
 
-def _call(on_output: OnOutput, name: str, chunk: bytes) -> asyncio.Future[object] | None:
-    waiting = on_output(name, chunk)
+# asyncio itself holds its tasks by weak references only
+_callbacks: set[asyncio.Future[object]] = set()
+
+
+def _call(act: Callable[..., object], *facts: object) -> asyncio.Future[object] | None:
+    waiting = act(*facts)
     return asyncio.ensure_future(waiting) if isawaitable(waiting) else None

@@ -11,10 +11,15 @@ Python; a wrong option is a ``TypeError`` or ``ValueError``; a wrong order of ca
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from executor.result import Result
+
+# What code given by the caller may raise to us. SystemExit and KeyboardInterrupt stop the loop
+# instead, as from any callback; a CancelledError means a future of the caller's, not this run.
+CALLERS = (Exception, asyncio.CancelledError)
 
 
 class ExecutorError(Exception):

@@ -43,9 +43,9 @@ class Exit:
     __slots__ = ("_delay", "_loop", "_seen", "_timer", "_watch", "pid", "pidfd")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, watch: Watch, pid: int, seen: Callable[[], None]
+        self, loop: asyncio.AbstractEventLoop, watch: Watch, seen: Callable[[], None]
     ) -> None:
-        self.pid = pid
+        self.pid = 0
         self.pidfd = -1
         self._loop = loop
         self._watch = watch
@@ -54,7 +54,7 @@ class Exit:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        """``OSError`` when there is no descriptor left for it."""
+        """``pid`` is known. ``OSError`` when there is no descriptor left for it."""
         try:
             self.pidfd = os.pidfd_open(self.pid)
         except (AttributeError, OSError) as error:

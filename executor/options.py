@@ -74,7 +74,8 @@ class Options:
             raise TypeError(f"limits must be Limits(...), not {limits!r}")
         self.callback = callback
         self.on_output = on_output
-        self.args = args
+        # a copy: an iterator gives its words once, and a list may be changed by its owner
+        self.args = _args(args)
         self.timeout = _timeout(timeout)
         self.drain = None if drain is None else _seconds("drain", drain)
         self.max_output = _size(max_output)
@@ -84,13 +85,13 @@ class Options:
         self.encoding = _encoding(encoding, errors, text)
         self.errors = errors
         self._take_streams(input, popen)
-        self.command = Command(args, limits, popen)
+        self.command = Command(self.args, limits, popen)
 
     def _take_streams(self, given: Any, popen: dict[str, Any]) -> None:
         self.pipesize = popen.pop("pipesize", -1)
         if not isinstance(self.pipesize, int):
             raise TypeError("pipesize must be a whole number of bytes")
-        self.pass_fds: tuple[int, ...] = tuple(popen.get("pass_fds", ()))
+        self.pass_fds = popen["pass_fds"] = tuple(popen.get("pass_fds", ()))
         if not popen.pop("start_new_session", True):
             raise ValueError("the command always leads a session of its own")
         self.stdout = _checked("stdout", popen.pop("stdout", PIPE))
@@ -106,9 +107,7 @@ class Options:
 
     def _take_input(self, given: Any) -> None:
         if isinstance(given, str):
-            if self.encoding is None:
-                raise TypeError("input must be bytes where no encoding is given, not str")
-            given = given.encode(self.encoding, self.errors)
+            given = self.encode(given)
         if isinstance(given, (bytes, bytearray, memoryview)):
             self.stdin, self.input = PIPE, bytes(given)
         elif isinstance(given, AsyncIterable):
@@ -121,6 +120,21 @@ class Options:
             raise TypeError(
                 f"input must be bytes, a descriptor, a file or an async iterator, not {given!r}"
             )
+
+    def encode(self, text: str) -> bytes:
+        """What the child shall read: never with ``?`` in place of a character."""
+        if self.encoding is None:
+            raise TypeError("it must be bytes where no encoding is given, not str")
+        return text.encode(self.encoding, self.errors if self.errors in _REVERSIBLE else "strict")
+
+
+def _args(args: Any) -> Any:
+    if isinstance(args, (str, bytes, os.PathLike, tuple)):
+        return args
+    return [] if args is None else list(args)
+
+
+_REVERSIBLE = frozenset({"surrogateescape", "surrogatepass"})
 
 
 def _checked(name: str, wanted: Any) -> Any:
@@ -180,8 +194,8 @@ def _encoding(encoding: str | None, errors: str, text: bool | None) -> str | Non
             return None
         encoding = "utf-8"
     try:
-        codecs.lookup(encoding)
+        "".encode(encoding)  # not codecs.lookup(): that knows "hex" and others without text too
         codecs.lookup_error(errors)
-    except LookupError as error:
+    except (LookupError, UnicodeError) as error:
         raise ValueError(str(error)) from error
     return encoding

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from executor.capture import Capture
+from executor.errors import CALLERS
 from executor.watch import READ, WRITE, Watch
 
 BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
@@ -94,8 +95,9 @@ class Source:
         self._grown = False
 
     def begin(self) -> None:
-        self._watched = True
+        """``OSError`` when the kernel has no room to watch one descriptor more."""
         self._watch.add(self.fd, READ, self.read)
+        self._watched = True
 
     def read(self) -> None:
         """Take what is there, and what comes meanwhile, up to a turn's share.
@@ -157,6 +159,16 @@ class Source:
                 self.close()
         self._rest()
 
+    def dismiss(self) -> None:
+        """The run was stopped, and ``on_output`` has had its time: it gets no more, and is
+        cancelled if it is still busy.
+        """
+        self.on_output = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.remove_done_callback(self._handed_out)
+            task.cancel()
+
     def _take(self, chunk: bytes) -> None:
         self.capture.add(chunk)
         if self.listener is not None and (listener := self.listener()) is not None:
@@ -167,7 +179,7 @@ class Source:
     def _hand_out(self, on_output: OnOutput, chunk: bytes) -> None:
         try:
             self._task = self._owner.call(on_output, self.name, chunk)
-        except Exception as error:  # the caller's own code: whatever it raises is the run's failure
+        except CALLERS as error:  # the run's failure
             self.on_output = None
             self._owner.fail(error)
             return
@@ -204,7 +216,11 @@ class Source:
 
     def _go_on(self) -> None:
         if self.fd != -1 and not self._watched and self._task is None and not self._full:
-            self.begin()
+            try:
+                self.begin()
+            except OSError as error:
+                # nothing will tell of this pipe any more: what is in it at the exit is still read
+                self._owner.fail(error)
 
     @property
     def is_open(self) -> bool:
@@ -264,7 +280,9 @@ class Sink:
     def put(self, data: bytes | bytearray | memoryview) -> None:
         """Hand ``data`` on as fast as the child takes it."""
         if len(data):
-            self._pending.append(memoryview(data).cast("B"))
+            # a copy, unless it can't change: what waits here may outlive a cancelled write()
+            kept = data if isinstance(data, bytes) else bytes(memoryview(data))
+            self._pending.append(memoryview(kept))
             if not self._watched:
                 self.flush()
 
@@ -289,8 +307,8 @@ class Sink:
 
     def _wait_writable(self) -> None:
         if not self._watched:
-            self._watched = True
             self._watch.add(self.fd, WRITE, self.flush)
+            self._watched = True
 
     def _rest(self) -> None:
         """All is handed on."""
@@ -310,7 +328,12 @@ class Sink:
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Return when all that was put is handed on; ``BrokenPipeError`` if nobody reads it."""
         if self.fd != -1:
-            self.put(data)
+            try:
+                self.put(data)
+            except OSError as error:  # no room to watch it: the rest can't be handed on
+                self._owner.fail(error)
+                self.give_up()
+                raise
         if self._pending:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import grp
 import marshal
 import os
+import pwd
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import starmap
+from operator import index
 from typing import Any, NamedTuple, TypedDict
 
 from executor.limits import Limits, trampoline
@@ -24,7 +28,8 @@ class PopenArgs(TypedDict, total=False):
     there.
 
     ``stdin``, ``stdout`` and ``stderr`` may also be a path: it is opened here, for writing from its
-    start; ``None`` is to share ours, as in Popen.
+    start, without waiting (a FIFO needs its other side open: else ENXIO, or no input); ``None`` is
+    to share ours, as in Popen.
     """
 
     stdin: Any
@@ -66,7 +71,7 @@ class Command:
 
     __slots__ = ("argv", "cwd", "env", "limits", "name", "options", "program")
 
-    def __init__(self, args: Any, limits: Limits | None, options: Mapping[str, Any]) -> None:
+    def __init__(self, args: Any, limits: Limits | None, options: dict[str, Any]) -> None:
         for name in options:
             if name not in _KNOWN:
                 raise TypeError(_REFUSED.get(name, f"{name!r} is not a keyword of Subprocess"))
@@ -74,6 +79,8 @@ class Command:
         executable = options.get("executable")
         if executable is not None and options.get("shell"):
             argv[0] = os.fsencode(executable)
+        if not _SLOW.isdisjoint(options):
+            _check_ids(options)
         self.argv = argv
         self.limits = limits
         self.options = options
@@ -114,14 +121,39 @@ def _argv(args: Any, shell: bool) -> list[bytes]:
         # Popen would run the first item and give the others to the shell as $0, $1...
         raise ValueError("shell=True takes one string; for a list leave shell out")
     else:
-        if args is None:
-            raise ValueError("args is missing")
         words = [os.fsencode(word) for word in args]
         if not words or not words[0]:
             raise ValueError("args is empty")
     for word in words:
         _no_nul(word, "args")
     return words
+
+
+def _check_ids(options: dict[str, Any]) -> None:
+    """Names become numbers now: a wrong one is a wrong option, not a failed start."""
+    if options.get("user") is not None:
+        options["user"] = _id(options["user"], "user", lambda name: pwd.getpwnam(name).pw_uid)
+    if options.get("group") is not None:
+        options["group"] = _group(options["group"])
+    if options.get("extra_groups") is not None:
+        options["extra_groups"] = [_group(group) for group in options["extra_groups"]]
+    if not -1 <= index(options.get("umask", -1)) <= 0o777:
+        raise ValueError(f"umask must be from 0 to 0o777, not {options['umask']!r}")
+
+
+def _group(given: Any) -> int:
+    return _id(given, "group", lambda name: grp.getgrnam(name).gr_gid)
+
+
+def _id(given: Any, what: str, look_up: Callable[[str], int]) -> int:
+    if isinstance(given, str):
+        try:
+            return look_up(given)
+        except KeyError as error:
+            raise ValueError(f"there is no {what} {given!r}") from error
+    if not 0 <= index(given) < 2**32 - 1:
+        raise ValueError(f"{given} is no {what} id")
+    return index(given)
 
 
 def _no_nul(value: bytes, what: str) -> None:
@@ -179,12 +211,13 @@ def _spawn(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
     if _fork_exec is None or not _SLOW.isdisjoint(options):
         return _popen(command, image, stdio)
     stdin, stdout, stderr = stdio
+    pids: list[int] = []
     errors_read, errors_write = _pipe_above_stdio()
     try:
         try:
-            keep = (*options.get("pass_fds", ()), *image.own_fds, errors_write)
+            keep = {*options.get("pass_fds", ()), *image.own_fds, errors_write}
             # fmt: off
-            pid = _fork_exec(
+            words = (
                 image.argv, command.candidates(image.program),
                 options.get("close_fds", True), tuple(sorted(keep)),
                 command.cwd, image.env,
@@ -194,11 +227,18 @@ def _spawn(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
                 True,  # vfork
             )
             # fmt: on
+            # extend() keeps the id before a signal handler can raise, as that of Ctrl-C does
+            pids.extend(starmap(_fork_exec, (words,)))
         finally:
             os.close(errors_write)
         told = os.read(errors_read, 4096)
+    except BaseException:
+        for pid in pids:
+            _kill(pid)
+        raise
     finally:
         os.close(errors_read)
+    (pid,) = pids
     if told:
         _reap(pid)
         raise _spawn_error(command, image, told)
@@ -241,6 +281,7 @@ def _popen(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
 
 def _spawn_by_trampoline(command: Command, cgroup: str | None, stdio: tuple[int, int, int]) -> int:
     todo = _todo(command, cgroup)
+    pid = 0
     try:
         errors_read, errors_write = _pipe_above_stdio()
         try:
@@ -257,6 +298,10 @@ def _spawn_by_trampoline(command: Command, cgroup: str | None, stdio: tuple[int,
             told += os.read(errors_read, 4096) if told == b"+" else b""
         finally:
             os.close(errors_read)
+    except BaseException:
+        if pid:
+            _kill(pid)
+        raise
     finally:
         os.close(todo)
     if told == b"+":
@@ -308,6 +353,17 @@ def _trampoline_error(command: Command, cgroup: str | None, told: bytes) -> OSEr
     code = int(number)
     place = {b"exec": command.name, b"cgroup": cgroup, b"limits": "limits"}
     return OSError(code, os.strerror(code), place.get(step, sys.executable))
+
+
+def _kill(pid: int) -> None:
+    """For a start that was interrupted: its session is made, so nothing of it is left."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # it has ended, and waits to be reaped
+        pass
+    except PermissionError:  # a set-user-id program: it ends by itself
+        return
+    _reap(pid)
 
 
 def _reap(pid: int) -> None:

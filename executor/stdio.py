@@ -85,11 +85,15 @@ class Stdio:
             path: Any = os.devnull
         elif _is_path(wanted):
             path = wanted
-            flags |= os.O_CREAT | os.O_TRUNC if flags == os.O_WRONLY else 0
+            # a FIFO would make the loop wait for its other side, a terminal become ours
+            flags |= os.O_NONBLOCK | os.O_NOCTTY
+            flags |= os.O_CREAT | os.O_TRUNC if flags & os.O_WRONLY else 0
         else:
             return wanted if isinstance(wanted, int) else wanted.fileno()
         fd = os.open(path, flags | os.O_CLOEXEC, 0o666)
         self._theirs.append(fd)
+        if flags & os.O_NONBLOCK:
+            os.set_blocking(fd, True)
         return fd
 
     def _pipe(self) -> tuple[int, int]:
@@ -116,9 +120,8 @@ class Stdio:
         return fd
 
     def close_theirs(self) -> None:
-        for fd in self._theirs:
-            os.close(fd)
-        self._theirs.clear()
+        while self._theirs:
+            os.close(self._theirs.pop())
 
     def close(self) -> None:
         """All that is still ours to close."""

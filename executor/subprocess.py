@@ -44,8 +44,9 @@ class Subprocess(Generic[AnyStr]):
     """One run of one command on the event loop of the thread that starts it. Not for other threads.
 
     ``callback(status, stdout, stderr, has_timed_out)`` is called exactly once, on the loop, never
-    inside ``start()`` or ``cancel()``, when the child is reaped and every descriptor closed. What
-    it raises goes to the loop's exception handler. Or ``await wait()``; or both.
+    inside ``start()`` or ``cancel()``, when the child is reaped and every descriptor closed. It may
+    be a coroutine function. What it raises goes to the loop's exception handler. Or
+    ``await wait()``; or both.
 
     The run has ended when the child has exited and every pipe is at its end or ``drain`` is over.
 
@@ -64,9 +65,11 @@ class Subprocess(Generic[AnyStr]):
     ``max_output``: bytes kept of each stream, the first and the last half; ``None``: all; 0: none.
     ``on_output(stream, chunk)``: called with each chunk, as bytes, in the order it was read, all
     of them before the run has ended. While an awaitable that it returned is not done, that stream
-    is not read. If it raises, the run is stopped and ``wait()`` raises its error.
+    is not read. If it raises, the run is stopped and ``wait()`` raises its error. After a stop it
+    has until ``drain`` is over: then it is cancelled, and gets no more.
     ``encoding``, ``errors``: output is ``str``; ``text=True`` is ``encoding="utf-8"``. Newlines
-    stay.
+    stay. What you give as ``str`` must have its place in ``encoding``, whatever ``errors`` says;
+    only ``surrogateescape`` and ``surrogatepass`` hold for both ways.
     ``limits``: see ``Limits``; in force before the first instruction of the program.
     ``kill_group``: kill what is left of the process group also when the command ends by itself,
     once its pipes are drained. By default its background children live on. After a stop they never
@@ -199,12 +202,7 @@ class Subprocess(Generic[AnyStr]):
         sink = self._stdin()
         if sink.ends and not sink.broken:
             raise ValueError("stdin is closed")
-        encoded: Any = data
-        if isinstance(data, str):
-            if self._options.encoding is None:
-                raise TypeError("data must be bytes where no encoding is given, not str")
-            encoded = data.encode(self._options.encoding, self._options.errors)
-        await sink.write(encoded)
+        await sink.write(self._options.encode(data) if isinstance(data, str) else data)
 
     def close_stdin(self) -> None:
         """End the child's stdin once all that was written is handed on; idempotent."""

@@ -79,14 +79,24 @@ class Watch:
 
 
 class LoopWatch(Watch):
-    """The same by means of the loop, where there is no epoll."""
+    """The same by means of the loop, where there is no epoll.
 
-    __slots__ = ("_loop",)
+    What the loop sees of the watch itself is a pipe that nobody writes to.
+    """
+
+    __slots__ = ("_loop", "_pipe")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._pipe = list(os.pipe())
         self._handlers = {}
         self.tenants = set()
+
+    def fileno(self) -> int:
+        return self._pipe[0]
+
+    def on_ready(self) -> None:
+        """Never called."""
 
     def add(self, fd: int, events: int, handler: Callable[[], None]) -> None:
         (self._loop.add_reader if events == READ else self._loop.add_writer)(fd, handler)
@@ -98,8 +108,9 @@ class LoopWatch(Watch):
             self._loop.remove_writer(fd)
 
     def close(self) -> None:
-        for fd in list(self._handlers):
-            self.remove(fd)
+        self._handlers.clear()
+        while self._pipe:
+            os.close(self._pipe.pop())
 
 
 class _Anchor:
@@ -135,11 +146,8 @@ def watch_of(loop: asyncio.AbstractEventLoop) -> Watch:
 def _make(loop: asyncio.AbstractEventLoop) -> Watch:
     if loop.is_closed():
         raise RuntimeError("the event loop is closed")
-    if hasattr(select, "epoll"):
-        watch = Watch()
-        loop.add_reader(watch.fileno(), _Anchor(watch))
-    else:
-        watch = LoopWatch(loop)
+    watch = Watch() if hasattr(select, "epoll") else LoopWatch(loop)
+    loop.add_reader(watch.fileno(), _Anchor(watch))
     _watches[loop] = weakref.ref(watch)
     return watch
 

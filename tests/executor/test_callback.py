@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import signal
 
 import pytest
-from children import CAT, EXIT_1, SLEEP_30, TRUE, descriptors, sh, until
+from children import CAT, EXIT_1, SLEEP_30, TRUE, descriptors, holdings, sh, until
 from tornado.ioloop import IOLoop
 
 from executor import Subprocess, run
@@ -197,3 +198,65 @@ async def test_wait_on_another_loop_is_refused(io_loop):
                 asyncio.run(sp.wait())
 
         await asyncio.to_thread(elsewhere)
+
+
+# beyond the list
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_callback_may_be_a_coroutine_function(io_loop):
+    ended = asyncio.Event()
+    kept: list[object] = []
+
+    async def callback(*facts: object) -> None:
+        gc.collect()
+        await asyncio.sleep(0)
+        kept.append(facts)
+        ended.set()
+
+    Subprocess(callback, args=["echo", "x"]).start()
+    await ended.wait()
+    assert kept == [(0, b"x\n", b"", False)]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_error_of_a_coroutine_callback_goes_to_the_loop(io_loop):
+    reported = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: reported.set_result(context["exception"])
+    )
+
+    async def fails(*_: object) -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    Subprocess(fails, args=TRUE).start()
+    assert isinstance(await reported, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("where", ["callback", "on_output", "stop", "input"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_interrupt_within_code_of_the_caller_ends_the_loop_and_all_children(where, error):
+    def interrupt(*_: object) -> None:
+        raise error
+
+    async def source():
+        yield b"x"
+        raise error
+
+    given = {
+        "callback": {"callback": interrupt, "args": TRUE},
+        "on_output": {"on_output": interrupt, "args": sh("echo x; exec sleep 60")},
+        "stop": {"stop": ((interrupt, None),), "timeout": 0.1, "args": SLEEP_30},
+        "input": {"input": source(), "args": SLEEP_30},
+    }
+
+    async def main() -> None:
+        Subprocess(print, args=SLEEP_30).start()
+        Subprocess(**{"callback": print, **given[where]}).start()
+        await asyncio.sleep(60)
+
+    before = holdings()
+    with pytest.raises(error):
+        asyncio.run(main())
+    assert holdings() == before

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import ctypes
 import errno
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -15,7 +17,7 @@ import threading
 import pytest
 from children import EXIT_1, SLEEP_30, TRUE, children_of_ours, in_a_fork, is_alive, py, sh, until
 
-from executor import CommandFailed, Subprocess, run
+from executor import CommandFailed, Limits, Subprocess, run
 
 
 # 38
@@ -241,3 +243,65 @@ def test_status_survives_a_thief_where_the_kernel_tells():
 
     asyncio.run(main())
     assert ctypes.sizeof(ctypes.c_uint64) == 8
+
+
+# beyond the list
+
+
+def test_signals_that_interrupt_every_call_change_nothing():
+    """CPython test_communicate_eintr, trio test_waitid_eintr."""
+
+    async def main() -> None:
+        for _ in range(30):
+            result = await run(sh("cat; exit 3"), input=b"x" * 100_000)
+            assert (result.status, result.stdout_total) == (3, 100_000)
+
+    def act() -> None:
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        asyncio.run(main())
+
+    in_a_fork(act)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_facts_and_errors_can_be_copied_and_sent_elsewhere(io_loop):
+    sp = Subprocess(args=["false"], text=True, limits=Limits(core_size=0))
+    sp.start()
+    result = await sp.wait()
+    for same in (copy.copy(result), copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert same == result
+    again = pickle.loads(pickle.dumps(CommandFailed(result)))
+    assert (again.result, str(again)) == (result, "['false'] ended with exit code 1")
+    assert pickle.loads(pickle.dumps(Limits(core_size=0))) == Limits(core_size=0)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_errors_tell_the_signal_and_words_that_are_no_text(io_loop):
+    """CPython test_CalledProcessError_str_signal, test_surrogates_error_message."""
+    for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGRTMIN + 2, "signal 36")):
+        with pytest.raises(CommandFailed, match=name):
+            await run(sh(f"kill -{number} $$"), check=True)
+    odd = os.fsdecode(b"/nonexistent/\xff")
+    with pytest.raises(FileNotFoundError) as caught:
+        await run([odd])
+    assert caught.value.filename == odd
+    assert ascii(str(caught.value))
+
+
+@pytest.mark.parametrize("flags", [("-O",), ("-OO",), ("-bb", "-X", "dev", "-W", "error")], ids=str)
+def test_runs_are_the_same_whatever_the_interpreter_was_told(flags):
+    code = (
+        "import asyncio, executor\n"
+        "async def main():\n"
+        "    kill = ((9, None),)\n"
+        "    done = await executor.run(['cat'], input=b'x' * 100_000)\n"
+        "    assert_ = (done.status, done.stdout_total) == (0, 100_000) or exit(3)\n"
+        "    done = await executor.run(['sleep', '9'], timeout=0.1, stop=kill)\n"
+        "    assert_ = done.has_timed_out or exit(4)\n"
+        "    done = await executor.run(['true'], limits=executor.Limits(core_size=0))\n"
+        "    assert_ = done.status == 0 or exit(5)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

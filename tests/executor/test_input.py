@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import os
 import signal
@@ -228,3 +229,112 @@ async def test_async_iterator_feeds_the_child_at_its_pace(io_loop):
     await until(lambda: asked >= 2)
     assert asked < 100  # the rest is asked for when the child reads
     assert (await sp.wait()).stdout == b"5000000\n"
+
+
+# beyond the list
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_text_without_a_place_in_the_encoding_is_an_error_and_never_changed(io_loop):
+    with pytest.raises(UnicodeEncodeError):
+        await run(CAT, input="ü", encoding="ascii")
+    async with Subprocess(args=CAT, stdin=PIPE, encoding="ascii") as sp:
+        with pytest.raises(UnicodeEncodeError):
+            await sp.write("ü")
+        await sp.write("u")
+        sp.close_stdin()
+        assert (await sp.wait()).stdout == "u"
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_bytes_that_are_no_text_go_through_as_surrogates(io_loop):
+    both = {"encoding": "utf-8", "errors": "surrogateescape"}
+    text = (await run(["printf", "\\377"], **both)).stdout
+    assert text == "\udcff"
+    assert (await run(["od", "-An", "-tx1"], input=text, **both)).stdout.strip() == "ff"
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_items_of_a_view_are_written_as_the_bytes_they_are(io_loop):
+    """CPython test_communicate_memoryview_input: a length counts items, not bytes."""
+    numbers = memoryview(array.array("I", range(100_000)))
+    assert (await run(CAT, input=numbers)).stdout == bytes(numbers)
+    async with Subprocess(args=CAT, stdin=PIPE) as sp:
+        await sp.write(numbers)
+        sp.close_stdin()
+        assert (await sp.wait()).stdout == bytes(numbers)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_what_a_cancelled_write_gave_is_still_the_writers_to_change(io_loop):
+    data = bytearray(b"x" * 300_000)
+    async with Subprocess(args=sh("sleep 0.2; cat"), stdin=PIPE) as sp:
+        writing = asyncio.ensure_future(sp.write(data))
+        await asyncio.sleep(0)
+        writing.cancel()
+        data.clear()
+        sp.close_stdin()
+        assert (await sp.wait()).stdout == b"x" * 300_000
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_writer_that_waits_is_woken_by_the_death_of_the_child(io_loop):
+    """Tokio issue 2174."""
+    async with Subprocess(args=SLEEP_30, stdin=PIPE) as sp:
+        writing = asyncio.ensure_future(sp.write(b"x" * 1_000_000))
+        await asyncio.sleep(0)
+        sp.send_signal(signal.SIGKILL)
+        with pytest.raises(BrokenPipeError):
+            await writing
+
+
+@pytest.mark.parametrize("close_first", [False, True])
+@pytest.mark.gen_test(timeout=60)
+async def test_end_of_input_and_kill_at_once_do_not_disturb_each_other(io_loop, close_first):
+    """Go TestStdinCloseRace."""
+    for _ in range(20):
+        async with Subprocess(args=CAT, stdin=PIPE) as sp:
+            await sp.write(b"x")
+            if close_first:
+                sp.close_stdin()
+            sp.send_signal(signal.SIGKILL)
+            sp.close_stdin()
+            sp.close_stdin()
+            assert (await sp.wait()).status in (0, -signal.SIGKILL)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_output_of_one_command_may_be_the_input_of_the_next(io_loop):
+    """Tokio pipe_from_one_command_to_another; here with what a pipeline needs: back-pressure."""
+    async with Subprocess(args=["head", "-c", "9000000", "/dev/zero"], max_output=0) as sp:
+        result = await run(["wc", "-c"], input=sp.chunks(), text=True)
+        assert result.stdout == "9000000\n"
+    read, write = os.pipe()
+    first = Subprocess(args=["echo", "through"], stdout=write)
+    second = Subprocess(args=CAT, stdin=read)
+    first.start()
+    second.start()
+    os.close(read)
+    os.close(write)
+    assert (await second.wait()).stdout == b"through\n"
+    assert (await first.wait()).status == 0
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_endless_command_stops_when_the_next_one_has_enough(io_loop):
+    async with Subprocess(args=["yes"], max_output=0) as sp:
+        result = await run(["head", "-n", "2"], input=sp.chunks())
+        assert (result.status, result.stdout) == (0, b"y\ny\n")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_source_that_is_cancelled_never_passes_a_part_for_the_whole(io_loop):
+    async def cut():
+        yield b"part"
+        raise asyncio.CancelledError
+
+    sp = Subprocess(args=sh("cat; exec sleep 60"), input=cut())
+    sp.start()
+    with pytest.raises(asyncio.CancelledError):
+        await sp.wait()
+    assert sp.status == -signal.SIGTERM

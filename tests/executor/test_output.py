@@ -470,3 +470,86 @@ async def test_child_may_open_its_streams_again_by_name(io_loop):
     """Which it may not when they are sockets (uvloop issue 505)."""
     result = await run(sh("cat /dev/stdin > /dev/stdout; echo e > /dev/stderr"), input=b"in")
     assert (result.stdout, result.stderr) == (b"in", b"e\n")
+
+
+# beyond the list
+
+
+async def never_ready(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("text", ["echo x; exec sleep 60", "echo x"], ids=["running", "ended"])
+@pytest.mark.gen_test(timeout=60)
+async def test_on_output_that_never_comes_back_does_not_hold_up_a_cancel(io_loop, text):
+    quick = {"drain": 0.1, "stop": ((signal.SIGKILL, None),)}
+    ran = asyncio.ensure_future(run(sh(text), on_output=never_ready, **quick))
+    await asyncio.sleep(0.3)
+    assert not ran.done()
+    ran.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ran
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_on_output_that_never_comes_back_does_not_hold_up_a_timeout(io_loop):
+    cancelled = asyncio.Event()
+
+    async def stuck(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    text = "echo one; sleep 0.1; echo two; exec sleep 60"
+    result = await run(sh(text), on_output=stuck, timeout=0.3, drain=0.1)
+    assert (result.has_timed_out, result.stdout) == (True, b"one\ntwo\n")
+    await cancelled.wait()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_cancelled_future_within_on_output_is_an_error_as_any_other(io_loop):
+    def fails(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    sp = Subprocess(args=sh("echo x; exec sleep 60"), on_output=fails)
+    sp.start()
+    with pytest.raises(asyncio.CancelledError):
+        await sp.wait()
+    assert sp.status == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("encoding", "errors", "error"),
+    [("utf-8", "xmlcharrefreplace", TypeError), ("idna", "replace", UnicodeError)],
+)
+@pytest.mark.gen_test(timeout=60)
+async def test_way_to_decode_that_fails_still_leaves_a_result(io_loop, encoding, errors, error):
+    """A handler made for encoding only, a codec that replaces nothing."""
+    sp = Subprocess(args=["printf", "\\377"], encoding=encoding, errors=errors)
+    sp.start()
+    with pytest.raises(error):
+        await sp.wait()
+    assert (sp.status, len(sp.stdout)) == (0, 1)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_stderr_goes_with_a_stdout_that_is_inherited(io_loop, capfd):
+    """Trio test_stderr_stdout, CPython test_stderr_redirect_with_no_stdout_redirect."""
+    result = await run(sh("echo out; echo err >&2"), stdout=None, stderr=STDOUT)
+    assert (result.stdout, result.stderr) == (b"", b"")
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("out\nerr\n", "")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_child_may_change_its_end_of_a_pipe_as_it_likes(io_loop):
+    """Its O_NONBLOCK and its pipe size are no matter of ours."""
+    child = py(
+        "import fcntl, os, time\n"
+        "os.set_blocking(1, False); fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 4096); left = 300_000\n"
+        "while left:\n"
+        "    try: left -= os.write(1, b'x' * min(left, 4096))\n"
+        "    except BlockingIOError: time.sleep(0.001)\n"
+    )
+    assert (await run(child)).stdout == b"x" * 300_000

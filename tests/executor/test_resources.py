@@ -35,6 +35,7 @@ from tornado.ioloop import IOLoop
 
 from executor import DEVNULL, PIPE, Limits, Subprocess, run
 from executor.child import Child
+from executor.watch import Watch
 
 ROUNDS = 200
 KILL = ((signal.SIGKILL, None),)
@@ -486,3 +487,94 @@ async def test_output_goes_with_its_last_reference_and_not_with_a_garbage_collec
         assert [each for each in gc.get_objects() if isinstance(each, Child)] == []
     finally:
         gc.enable()
+
+
+# beyond the list
+
+
+class FullEpoll:
+    """Stands for an epoll without room: that is a setting of the whole machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+        self.is_full = False
+        self.error = error
+        self._add = Watch.add
+        monkeypatch.setattr(Watch, "add", lambda watch, *words: self.add(watch, *words))
+
+    def add(self, watch: Watch, *words: object) -> None:
+        if self.is_full:
+            raise OSError(self.error, os.strerror(self.error))
+        self._add(watch, *words)
+
+
+@pytest.fixture(params=[errno.ENOSPC, errno.ENOMEM])
+def full_epoll(monkeypatch, request):
+    return FullEpoll(monkeypatch, request.param)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_start_without_room_to_watch_is_a_clean_error(io_loop, full_epoll):
+    await run(TRUE)
+    before = holdings()
+    for full_from in range(3):
+        left = full_from
+
+        def add(watch: Watch, *words: object) -> None:
+            nonlocal left
+            left -= 1
+            full_epoll.is_full = left < 0
+            FullEpoll.add(full_epoll, watch, *words)
+
+        Watch.add = add  # put back by the fixture
+        with pytest.raises(OSError) as caught:
+            Subprocess(args=IGNORES_TERM, input=b"x" * 200_000).start()
+        assert caught.value.errno == full_epoll.error
+        assert holdings() == before
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_paused_stream_without_room_to_watch_it_again_fails_the_run(io_loop, full_epoll):
+    await run(TRUE)
+    before = holdings()
+
+    async def fills(*_: object) -> None:
+        await asyncio.sleep(0)
+        full_epoll.is_full = True
+
+    with pytest.raises(OSError) as caught:
+        await run(sh("echo x; exec sleep 60"), on_output=fills)
+    assert caught.value.errno == full_epoll.error
+    assert holdings() == before
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_reader_that_was_full_without_room_to_watch_again_gets_what_came(io_loop, full_epoll):
+    await run(TRUE)
+    before = holdings()
+    sp = Subprocess(args=["yes"], max_output=0)
+    sp.start()
+    chunks = sp.chunks()
+    await until(lambda: chunks._full, "the reader's fill")
+    full_epoll.is_full = True
+    read = [chunk async for chunk in chunks]
+    with pytest.raises(OSError) as caught:
+        await sp.wait()
+    assert caught.value.errno == full_epoll.error
+    assert sum(map(len, read)) == sp.result.stdout_total
+    assert holdings() == before
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_write_without_room_to_watch_is_an_error_and_stops_the_run(io_loop, full_epoll):
+    await run(TRUE)
+    before = holdings()
+    sp = Subprocess(args=SLEEP_30, stdin=PIPE)
+    sp.start()
+    full_epoll.is_full = True
+    with pytest.raises(OSError) as caught:
+        await sp.write(b"x" * 1_000_000)
+    assert caught.value.errno == full_epoll.error
+    with pytest.raises(OSError):
+        await sp.wait()
+    assert sp.status == -signal.SIGTERM
+    assert holdings() == before

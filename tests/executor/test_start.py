@@ -5,19 +5,32 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import pty
 import pwd
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
-from children import CAT, SLEEP_30, TRUE, children_of_ours, descriptors, py, sh, until
+from children import (
+    CAT,
+    SLEEP_30,
+    TRUE,
+    children_of_ours,
+    descriptors,
+    holdings,
+    in_a_fork,
+    py,
+    sh,
+    until,
+)
 
-from executor import PIPE, STDOUT, Limits, Subprocess, run
+from executor import DEVNULL, PIPE, STDOUT, Limits, Subprocess, run
 
 LIMITS = [None, Limits(core_size=0)]
 BOTH_WAYS = pytest.mark.parametrize("limits", LIMITS, ids=["plain", "limits"])
@@ -143,6 +156,16 @@ def test_empty_arguments_are_refused_before_anything_is_opened(args, untouched):
         ({"on_output": 3}, TypeError),
         ({"limits": {"cpu_seconds": 1}}, TypeError),
         ({"pipesize": "big"}, TypeError),
+        ({"user": "no-such-user"}, ValueError),
+        ({"user": -1}, ValueError),
+        ({"user": 1.5}, TypeError),
+        ({"group": "no-such-group"}, ValueError),
+        ({"extra_groups": [2**40]}, ValueError),
+        ({"umask": 0o1000}, ValueError),
+        ({"umask": "022"}, TypeError),
+        ({"encoding": "hex"}, ValueError),
+        ({"encoding": "undefined"}, ValueError),
+        ({"input": "ü", "encoding": "ascii"}, ValueError),
     ],
     ids=str,
 )
@@ -566,3 +589,216 @@ async def test_hundred_starts_in_one_turn_of_the_loop_all_end(io_loop):
         Subprocess(lambda s, *_: ended.append(s), args=sh(f"exit {number}")).start()
     await until(lambda: len(ended) == 100)
     assert sorted(ended) == list(range(100))
+
+
+# beyond the list: what the test suites of others hold themselves to, and what follows from ours
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_words_may_come_from_an_iterator_and_later_changes_do_not_count(io_loop):
+    words = ["echo", "said"]
+    sp = Subprocess(args=words)
+    words[1] = "changed"
+    sp.start()
+    result = await sp.wait()
+    assert (result.args, result.stdout) == (["echo", "said"], b"said\n")
+    assert (await run(iter(["echo", "x"]))).stdout == b"x\n"
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_passed_descriptors_may_repeat_and_come_from_an_iterator(io_loop, limits):
+    read, write = os.pipe()
+    sp = Subprocess(
+        args=sh(f"echo passed >/proc/self/fd/{write}"), pass_fds=iter((write, write)), limits=limits
+    )
+    sp.start()
+    os.close(write)
+    assert (await sp.wait()).status == 0
+    assert os.read(read, 100) == b"passed\n"
+    os.close(read)
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_descriptor_above_a_lowered_limit_does_not_reach_a_child(io_loop, limits):
+    """CPython test_close_fds_when_max_fd_is_lowered: closing up to the limit is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    high = os.dup2(0, soft - 1, inheritable=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft - 1, 200), hard))
+    try:
+        result = await run(["ls", "/proc/self/fd"], limits=limits, text=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        os.close(high)
+    assert str(high) not in result.stdout.split()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_pipes_of_one_run_never_reach_another(io_loop):
+    """CPython test_pipe_cloexec: or the first one's input would have no end."""
+    before = set(descriptors())
+    first = Subprocess(args=CAT, stdin=PIPE)
+    first.start()
+    ours = {link for fd, link in descriptors().items() if fd not in before}
+    second = Subprocess(args=SLEEP_30, close_fds=False)
+    second.start()
+    theirs = {os.readlink(link) for link in Path(f"/proc/{second.pid}/fd").iterdir()}
+    assert {link for link in ours if link.startswith("pipe:")} & theirs == set()
+    first.close_stdin()
+    assert (await first.wait()).status == 0
+    second.cancel()
+    await second.wait()
+
+
+def test_start_with_more_than_1024_descriptors_open_works():
+    def act() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < 1500:
+            return
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1500), hard))
+        opened = [os.dup(0) for _ in range(1200)]
+        assert opened[-1] > 1024
+        assert asyncio.run(run(CAT, input=b"x" * 200_000)).stdout_total == 200_000
+        asyncio.run(left_running())
+
+    async def left_running() -> None:
+        Subprocess(print, args=SLEEP_30).start()
+
+    in_a_fork(act)
+
+
+@pytest.mark.parametrize(("stdout", "stderr"), [(2, 1), (1, 1), (2, 2), (2, STDOUT), (None, 1)])
+@pytest.mark.parametrize("stdin", [None, DEVNULL])
+def test_own_standard_streams_may_be_given_in_any_order(tmp_path, stdin, stdout, stderr):
+    """CPython test_swap_fds: one must not be overwritten before the other is made of it."""
+
+    def act() -> None:
+        for fd in (1, 2):
+            os.dup2(os.open(tmp_path / str(fd), os.O_CREAT | os.O_APPEND | os.O_WRONLY), fd)
+        said = sh("echo out; echo err >&2")
+        asyncio.run(run(said, stdin=stdin, stdout=stdout, stderr=stderr))
+
+    in_a_fork(act)
+    place = {None: 1, STDOUT: stdout}
+    for name, given in (("out", stdout), ("err", stderr)):
+        assert name in (tmp_path / str(place.get(given, given))).read_text().split()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_one_open_file_may_be_all_three_streams(io_loop, tmp_path):
+    """CPython test_stdout_stdin_are_single_inout_fd."""
+    with open(tmp_path / "file", "w+b") as file:
+        file.write(b"in\n")
+        file.seek(0)
+        result = await run(
+            sh("read x; echo out $x; echo err >&2"), input=file, stdout=file, stderr=file
+        )
+    assert result.status == 0
+    assert (tmp_path / "file").read_bytes() == b"in\nout in\nerr\n"
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_terminal_may_be_all_three_streams_and_does_not_become_ours(io_loop):
+    ours, theirs = pty.openpty()
+    try:
+        name = os.ttyname(theirs)
+        given = [{"input": theirs, "stdout": theirs, "stderr": theirs}]
+        given.append({"stdin": name, "stdout": name, "stderr": name})
+        for streams in given:
+            result = await run(sh("test -t 0 -a -t 1 -a -t 2 && echo yes"), **streams)
+            assert result.status == 0
+            assert os.read(ours, 100) == b"yes\r\n"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_path_of_a_fifo_never_makes_the_loop_wait(io_loop, tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    await run(TRUE)  # opens what a loop needs once
+    before = holdings()
+    with pytest.raises(OSError) as caught:
+        await run(TRUE, stdout=path)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENXIO, str(path))
+    assert holdings() == before
+    assert (await run(CAT, stdin=path)).stdout == b""
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    # the child finds a blocking descriptor, as a program expects
+    flags = py("import os; print(os.get_blocking(1))")
+    assert (await run(flags, stdout=path)).status == 0
+    assert os.read(reader, 100) == b"True\n"
+    os.close(reader)
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_search_goes_on_after_places_that_are_no_directories(io_loop, tmp_path, limits):
+    """The first refusal is what is told when nothing is found; otherwise it does not matter."""
+    refused = tmp_path / "refused"
+    refused.mkdir()
+    (refused / "true").write_text("no program")
+    places = f"/etc/passwd:/nonexistent:{refused}"
+    found = await run(TRUE, env={"PATH": f"{places}:{os.defpath}"}, limits=limits)
+    assert found.status == 0
+    with pytest.raises(PermissionError):
+        await run(TRUE, env={"PATH": places}, limits=limits)
+    assert (await run(TRUE, env={}, limits=limits)).status == 0
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_name_that_can_be_no_path_is_an_oserror(io_loop, tmp_path, limits):
+    (tmp_path / "loop").symlink_to("loop")
+    for program, number in (("/" + "x" * 5000, errno.ENAMETOOLONG), ("./loop", errno.ELOOP)):
+        with pytest.raises(OSError) as caught:
+            await run([program], cwd=tmp_path, limits=limits)
+        assert (caught.value.errno, caught.value.filename) == (number, program)
+
+
+def test_start_works_where_our_own_directory_is_gone():
+    def act() -> None:
+        gone = tempfile.mkdtemp()
+        os.chdir(gone)
+        os.rmdir(gone)
+        for limits in LIMITS:
+            assert asyncio.run(run(TRUE, limits=limits)).status == 0
+
+    in_a_fork(act)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@BOTH_WAYS
+def test_start_interrupted_by_a_signal_handler_leaves_no_child(limits):
+    """As Ctrl-C does; whenever it comes."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    async def main() -> None:
+        await run(TRUE, limits=limits)
+        interrupted = 0
+        for number in range(120):
+            sp = Subprocess(args=SLEEP_30, limits=limits)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, (number + 1) * (0.00015 if limits else 1e-5))
+                sp.start()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupted:
+                interrupted += 1
+            else:
+                sp.cancel()
+                await sp.wait()
+        assert interrupted
+        assert children_of_ours() == set()
+
+    def act() -> None:
+        signal.signal(signal.SIGALRM, interrupt)
+        asyncio.run(main())
+
+    in_a_fork(act)

@@ -354,3 +354,49 @@ def test_child_that_may_not_be_killed_is_reported_and_ends_by_itself(caplog):
         assert "not allowed to send SIGTERM" in caplog.text
 
     in_a_fork(lambda: asyncio.run(main()))
+
+
+# beyond the list
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_stopped_child_has_not_ended(io_loop):
+    """Go issue 19314: SIGSTOP wakes who waits, and means nothing."""
+    async with Subprocess(args=sh("echo here; kill -STOP $$; echo again")) as sp:
+        lines = sp.lines()
+        await anext(lines)
+        stat = Path(f"/proc/{sp.pid}/stat")
+        await until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(sp.wait(), 0.1)
+        assert sp.result is None
+        assert sp.send_signal(signal.SIGCONT)
+        assert await anext(lines) == b"again\n"
+        assert (await sp.wait()).status == 0
+
+
+@pytest.mark.parametrize("group", [True, False])
+@pytest.mark.gen_test(timeout=60)
+async def test_number_that_is_no_signal_is_an_error_and_does_no_harm(io_loop, group):
+    async with Subprocess(args=CAT, stdin=PIPE) as sp:
+        for number in (-1, 100_000):
+            with pytest.raises(OSError):
+                sp.send_signal(number, group)
+        with pytest.raises(TypeError):
+            sp.send_signal("SIGTERM", group)
+        assert sp.send_signal(0, group)  # as kill(2): whether there is somebody
+        sp.close_stdin()
+        assert (await sp.wait()).status == 0
+        assert not sp.send_signal(0, group)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_step_that_meets_a_cancelled_future_does_not_end_the_sequence(io_loop):
+    def fails(pid: int) -> None:
+        raise asyncio.CancelledError
+
+    sp = Subprocess(args=SLEEP_30, timeout=0.05, stop=((fails, None), (signal.SIGKILL, None)))
+    sp.start()
+    with pytest.raises(asyncio.CancelledError):
+        await sp.wait()
+    assert (sp.status, sp.has_timed_out) == (-signal.SIGKILL, True)
