@@ -7,6 +7,7 @@ where its blocking calls are made.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -52,11 +53,16 @@ class Query(msgspec.Struct, frozen=True):
     before: str | None = None
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True, dict=True):
     """Jobs, newest first, and the id to go on `before`; None at the end."""
 
     jobs: list[Job]
-    next: str | None
+    next_cursor: str | None
+
+    @functools.cached_property
+    def document(self) -> bytes:
+        """The page as JSON, worked out once for all who were given it."""
+        return msgspec.json.encode(self)
 
 
 class Event(msgspec.Struct, frozen=True):

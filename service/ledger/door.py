@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -18,25 +18,33 @@ GROUP_MAX = 256
 
 
 class Operation(Generic[T]):
-    """One call to be made on the thread, and the future that its caller awaits."""
+    """One call to be made on the thread, and the futures that its callers await."""
 
-    __slots__ = ("call", "future", "is_durable", "outcome")
+    __slots__ = ("call", "futures", "is_durable", "loop", "outcome")
 
     def __init__(self, call: Callable[[], T], is_durable: bool) -> None:
         """Take the call; made on the loop that will await it."""
         self.call = call
         self.is_durable = is_durable
-        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        self.futures: list[asyncio.Future[T]] = []
         self.outcome: T | BaseException | None = None
+
+    def awaited(self) -> asyncio.Future[T]:
+        """Return one more future for the outcome."""
+        future: asyncio.Future[T] = self.loop.create_future()
+        self.futures.append(future)
+        return future
 
     def settle(self) -> None:
         """Hand the outcome to whoever still waits for it."""
-        if self.future.done():
-            return  # its await was cancelled
-        if isinstance(self.outcome, BaseException):
-            self.future.set_exception(self.outcome)
-        else:
-            self.future.set_result(self.outcome)  # type: ignore[arg-type]
+        for future in self.futures:
+            if future.done():
+                continue  # its await was cancelled
+            if isinstance(self.outcome, BaseException):
+                future.set_exception(self.outcome)
+            else:
+                future.set_result(self.outcome)  # type: ignore[arg-type]
 
 
 Group = Sequence[Operation[Any]]
@@ -53,17 +61,27 @@ class Door:
         """Start the thread."""
         self._perform = perform
         self._asked: list[Operation[Any]] = []
+        self._same: dict[Hashable, Operation[Any]] = {}
         self._queue: SimpleQueue[list[Operation[Any]] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def pass_through(self, call: Callable[[], T], *, is_durable: bool = False) -> asyncio.Future[T]:
-        """Queue a call; await the future for what it returns or raises."""
-        operation = Operation(call, is_durable)
-        if not self._asked:
-            operation.future.get_loop().call_soon(self._hand_over)
-        self._asked.append(operation)
-        return operation.future
+    def pass_through(
+        self, call: Callable[[], T], *, is_durable: bool = False, same: Hashable = None
+    ) -> asyncio.Future[T]:
+        """Queue a call; await the future for what it returns or raises.
+
+        Who asks for the `same` in one turn of the loop shares one call, and its value.
+        """
+        operation: Operation[T] | None = self._same.get(same)
+        if operation is None:
+            operation = Operation(call, is_durable)
+            if not self._asked:
+                operation.loop.call_soon(self._hand_over)
+            self._asked.append(operation)
+            if same is not None:
+                self._same[same] = operation
+        return operation.awaited()
 
     def close(self) -> None:
         """Perform what is queued, then end the thread; blocks until it has ended."""
@@ -73,6 +91,7 @@ class Door:
 
     def _hand_over(self) -> None:
         asked, self._asked = self._asked, []
+        self._same.clear()
         if asked:
             self._queue.put(asked)
 
@@ -84,7 +103,7 @@ class Door:
                 continue
             self._perform(group)
             try:
-                group[0].future.get_loop().call_soon_threadsafe(_settle, group)
+                group[0].loop.call_soon_threadsafe(_settle, group)
             except RuntimeError:
                 pass  # the loop is closed, nobody awaits these any more
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from service.ledger import Query
@@ -10,6 +11,7 @@ from service.ledger.rows import COLUMNS
 _NEWEST = "ORDER BY id DESC LIMIT :limit"
 
 
+@functools.lru_cache
 def page_sql(query: Query) -> tuple[str, dict[str, Any]]:
     """Return the statement for a page, with its bindings; it yields one row more than the page."""
     bindings: dict[str, Any] = {"limit": query.limit + 1, "before": query.before or "~"}

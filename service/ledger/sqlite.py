@@ -210,7 +210,7 @@ class SqliteLedger:
             jobs = jobs[: query.limit]
             return Page(jobs, jobs[-1].id if has_more else None)
 
-        return await self._reads.pass_through(read)
+        return await self._reads.pass_through(read, same=query)
 
     async def unfinished(self, owner: str) -> list[Job]:
         """Return the jobs that this owner has claimed and not ended."""

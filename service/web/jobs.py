@@ -67,7 +67,7 @@ class JobsHandler(_JobAnswer):
     async def get(self) -> None:
         """List jobs, newest first."""
         page = await self.application.ledger.page(list_query(self.request))
-        self.answer({"jobs": page.jobs, "next_cursor": page.next})
+        self.answer(page.document)
 
     async def _batch(self, body: bytes, key: str, fingerprint: bytes) -> None:
         items = checks.decode(body, list[msgspec.Raw])

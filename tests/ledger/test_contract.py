@@ -93,7 +93,7 @@ async def test_submission_with_room_claims_its_own_jobs_when_nobody_waits(ledger
 
 
 async def test_submission_with_room_claims_the_oldest_that_wait_first(ledger, other):
-    older = (await other.submit([TRUE] * 2, queue_limit=LIMIT)).jobs
+    older = (await ledger.submit([TRUE] * 2, queue_limit=LIMIT)).jobs
     submission = await ledger.submit([TRUE] * 2, queue_limit=LIMIT, owner="1", room=3)
     first, last = submission.jobs
     assert [claim.id for claim in submission.claims] == [*(job.id for job in older), first.id]
@@ -240,9 +240,9 @@ async def test_pages_are_newest_first_and_cover_every_job_once(ledger):
     while True:
         page = await ledger.page(Query(limit=10, before=before))
         seen += [job.id for job in page.jobs]
-        if page.next is None:
+        if page.next_cursor is None:
             break
-        before = page.next
+        before = page.next_cursor
     assert seen == ids[::-1]
 
 
