@@ -246,9 +246,18 @@ class Runner:
     async def _write_starts(self) -> None:
         starts, self._starts = self._starts, []
         runs = self.runs
-        if still := [start for start in starts if (run := runs.get(start.id)) and not run.end]:
+        still = [start for start in starts if (run := runs.get(start.id)) and not run.end]
+        if not still:
+            return
+        try:
             await self._ledger.start(still)
-            self._tell_changes()
+        except LedgerError as exc:
+            log.error("the start of %d jobs cannot be written yet: %s", len(still), exc)
+            await asyncio.sleep(RETRY_INTERVAL_S)
+            for start in still:
+                self._write_start_soon(start)
+            return
+        self._tell_changes()
 
     def _tell_changes(self) -> None:
         """Tell those who follow, here and elsewhere, to look into the ledger."""
