@@ -69,10 +69,7 @@ class Child:
         "stop_reason",
     )
 
-    _exit: Exit
-
     def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
-        """Start it. ``OSError`` when that can't be done; then nothing is left of it."""
         self._options = options
         self.loop = loop
         self._watch = watch_of(loop)
@@ -93,10 +90,15 @@ class Child:
         self.sources: list[Source] = []
         self.sink: Sink | None = None
         self._cgroup: Cgroup | None = None
-        reap_orphans()
         self.pid = 0
         self._exit = Exit(loop, self._watch, self._on_exit)
-        stdio = Stdio(options)
+
+    # the start
+
+    def start(self) -> None:
+        """``OSError`` when that can't be done; then nothing is left of it."""
+        reap_orphans()
+        stdio = Stdio(self._options)
         try:
             self._spawn(stdio)
             self._begin(stdio)
@@ -107,8 +109,6 @@ class Child:
             stdio.close()
             raise
 
-    # the start
-
     def _spawn(self, stdio: Stdio) -> None:
         options = self._options
         if options.cgroup is not None:
@@ -117,7 +117,8 @@ class Child:
         self._started_mono = time.monotonic()
         try:
             procs = None if self._cgroup is None else self._cgroup.procs
-            self._exit.pid = self.pid = spawn(options.command, procs, *stdio.their_ends)
+            # no call with a star: a signal handler could raise between its end and the assignment
+            self._exit.pid = self.pid = spawn(options.command, procs, stdio.their_ends)
         except BaseException:
             if self._cgroup is not None:
                 self._cgroup.remove()

@@ -61,7 +61,6 @@ _KNOWN = frozenset(PopenArgs.__annotations__) - {
 }
 _FAST = sys.platform == "linux" and (3, 11) <= sys.version_info[:2] <= (3, 13)
 
-_fork_exec: Callable[..., int] | None = None
 if _FAST:
     from _posixsubprocess import fork_exec as _fork_exec
 
@@ -181,7 +180,7 @@ def _program_name(args: Any, options: Mapping[str, Any]) -> Any:
     return args if isinstance(args, (str, bytes, os.PathLike)) else args[0]
 
 
-def spawn(command: Command, cgroup: str | None, stdin: int, stdout: int, stderr: int) -> int:
+def spawn(command: Command, cgroup: str | None, stdio: tuple[int, int, int]) -> int:
     """Start ``command`` with these descriptors (-1: ours), in a session of its own; its process id.
 
     ``cgroup``: the ``cgroup.procs`` file of a cgroup that the command shall be in from its
@@ -191,9 +190,9 @@ def spawn(command: Command, cgroup: str | None, stdin: int, stdout: int, stderr:
     then no process is left. Blocks until the exec has worked or failed, as vfork(2) does anyway.
     """
     if command.limits is not None or cgroup is not None or _has_blocked_signals(command):
-        return _spawn_by_trampoline(command, cgroup, (stdin, stdout, stderr))
+        return _spawn_by_trampoline(command, cgroup, stdio)
     image = Image(command.argv, command.program, command.name, command.env, ())
-    return _spawn(command, image, (stdin, stdout, stderr))
+    return _spawn(command, image, stdio)
 
 
 class Image(NamedTuple):
@@ -207,11 +206,26 @@ class Image(NamedTuple):
 
 
 def _spawn(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
-    options = command.options
-    if _fork_exec is None or not _SLOW.isdisjoint(options):
+    if not _FAST or not _SLOW.isdisjoint(command.options):
         return _popen(command, image, stdio)
-    stdin, stdout, stderr = stdio
     pids: list[int] = []
+    try:
+        told = _fork(command, image, stdio, pids)
+    except BaseException:
+        for pid in pids:
+            _kill(pid)
+        raise
+    (pid,) = pids
+    if told:
+        _reap(pid)
+        raise _spawn_error(command, image, told)
+    return pid
+
+
+def _fork(command: Command, image: Image, stdio: tuple[int, int, int], pids: list[int]) -> bytes:
+    """What the child told before its exec; nothing when that worked."""
+    options = command.options
+    stdin, stdout, stderr = stdio
     errors_read, errors_write = _pipe_above_stdio()
     try:
         try:
@@ -231,18 +245,9 @@ def _spawn(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
             pids.extend(starmap(_fork_exec, (words,)))
         finally:
             os.close(errors_write)
-        told = os.read(errors_read, 4096)
-    except BaseException:
-        for pid in pids:
-            _kill(pid)
-        raise
+        return os.read(errors_read, 4096)
     finally:
         os.close(errors_read)
-    (pid,) = pids
-    if told:
-        _reap(pid)
-        raise _spawn_error(command, image, told)
-    return pid
 
 
 def _spawn_error(command: Command, image: Image, told: bytes) -> OSError:

@@ -162,7 +162,9 @@ class Subprocess(Generic[AnyStr]):
         """
         if self._child is not None:
             raise RuntimeError("this Subprocess is started already")
-        self._child = Child(self._options, _loop())
+        child = Child(self._options, _loop())
+        child.start()
+        self._child = child
 
     def cancel(self) -> bool:
         """Begin the stop sequence; whether that did something: not before the start, not twice, and
