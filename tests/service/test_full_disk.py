@@ -54,6 +54,8 @@ def service(disk: SmallDisk) -> Iterator[Service]:
 def test_a_full_disk_is_an_answer_and_what_ran_is_written_when_there_is_room(disk, service):
     running = service.submit("sh", "-c", "cat >/dev/null; exit 3", stdin="open")
     service.wait_state(running["id"], "running")
+    stuck = service.submit("sleep", "4712")
+    service.wait_state(stuck["id"], "running")
     disk.fill()
     for port in service.ports:
         refused = service.ask("POST", "/v1/jobs", {"args": ["true"]}, port=port)
@@ -62,15 +64,19 @@ def test_a_full_disk_is_an_answer_and_what_ran_is_written_when_there_is_room(dis
         assert service.ask("GET", "/readyz", port=port).status == 503
         assert service.ask("GET", "/livez", port=port).status == 200
         assert service.get(running["id"], port)["state"] == "running"
+    kill = {"signal": "SIGKILL"}  # as a cancel would have to be written first
+    path = f"/v1/jobs/{stuck['id']}/signal"
+    assert service.ask("POST", path, kill, port=service.ports[1]).status == 204
     path = f"/v1/jobs/{running['id']}/stdin?close=true"
     headers = {"Content-Type": "application/octet-stream"}
     assert service.ask("POST", path, b"the end", headers=headers).status == 204
     disk.free()
     ended = service.wait_state(running["id"], "failed")
     assert (ended["reason"], ended["exit_code"]) == ("exit", 3)
+    assert service.wait_state(stuck["id"], "failed")["signal"] == "SIGKILL"
     assert service.run("echo", "again")["stdout"]["text"] == "again\n"
     assert [process.poll() for process in service.processes.values()] == [None, None]
-    assert len(service.ask("GET", "/v1/jobs").json["jobs"]) == 2  # what was refused left no trace
+    assert len(service.ask("GET", "/v1/jobs").json["jobs"]) == 3  # what was refused left no trace
 
 
 def test_a_start_that_could_not_be_written_is_written_when_there_is_room(disk, service):
