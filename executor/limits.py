@@ -4,7 +4,7 @@ Python offers two places to set a limit for a child: between fork and exec (``pr
 in a process with threads, and it forbids vfork), or on the child once it runs (prlimit(2): too
 late, the program has begun). So a start with limits goes through a tiny Python program in the child
 itself: it sets the limits, then becomes the command by execve(2), keeping process id, session,
-descriptors and signal state. It costs the child about 10 ms; a start without limits never sees it.
+descriptors and signal state. It costs about 6 ms; a start without limits never sees it.
 Why not ``sh -c 'ulimit ...; exec "$@"'`` or prlimit(1): they tell a missing program by exit code
 127 only, as the program itself might, and a shell runs a script without ``#!`` as its own.
 """
@@ -69,13 +69,14 @@ class Limits:
 # tells how it went: "+" once the exec is tried, then nothing more if it worked, else "errno:step".
 # The command's environment must not reach this interpreter, nor this interpreter's doings the
 # command: Python ignores SIGPIPE and SIGXFSZ, and may set LC_CTYPE in its environment.
+# posix and _signal, not os and signal: the latter imports enum, and half of the time goes there.
 _PROGRAM = """
-import os, sys
+import posix, sys
 todo, errors = int(sys.argv[1]), int(sys.argv[2])
 step = b"start"
 try:
-    import marshal, resource, signal
-    os.set_inheritable(errors, False)
+    import _signal, marshal, resource
+    posix.set_inheritable(errors, False)
     with open(todo, "rb") as file:
         args, candidates, env, rlimits, cgroup, default_signals = marshal.load(file)
     step = b"cgroup"
@@ -83,33 +84,33 @@ try:
         with open(cgroup, "wb", buffering=0) as file:
             file.write(b"0")
     for number in default_signals:
-        signal.signal(number, signal.SIG_DFL)
+        _signal.signal(number, _signal.SIG_DFL)
     if default_signals:
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     step = b"limits"
     for which, soft, hard in rlimits:
         top = resource.getrlimit(which)[1]
-        if top != resource.RLIM_INFINITY and os.geteuid():
+        if top != resource.RLIM_INFINITY and posix.geteuid():
             soft, hard = min(soft, top), min(hard, top)
         resource.setrlimit(which, (soft, hard))
     step = b"exec"
-    os.write(errors, b"+")
+    posix.write(errors, b"+")
     failure = None
     for path in candidates:
         try:
-            os.execve(path, args, env)
+            posix.execve(path, args, env)
         except OSError as error:
             if failure is None or error.errno not in (2, 20):
                 failure = error
     raise failure
 except OSError as error:
-    os.write(errors, b"%d:%s" % (error.errno or 5, step))
+    posix.write(errors, b"%d:%s" % (error.errno or 5, step))
 except MemoryError:
-    os.write(errors, b"12:" + step)
+    posix.write(errors, b"12:" + step)
 except ValueError:
-    os.write(errors, b"1:" + step)
+    posix.write(errors, b"1:" + step)
 finally:
-    os._exit(127)
+    posix._exit(127)
 """
 
 
