@@ -70,8 +70,7 @@ class Runner:
         self._settings = settings
         self._on_end = on_end
         self._slots = settings.running
-        self._claims_asked = 0
-        self._unwanted: set[str] = set()
+        self._unwanted: set[str] = set()  # cancelled while their claims were on their way to us
         self._claimed: deque[Run] = deque()  # and not started yet
         self._is_starting = False
         self._starts: list[Start] = []
@@ -134,8 +133,8 @@ class Runner:
         if run := self.runs.get(id):
             run.cancel_requested = True
             run.cancel()
-        elif self._claims_asked and not job.has_ended:
-            self._unwanted.add(id)  # a claim may be bringing it
+        elif job.owner == self.owner and not job.has_ended:
+            self._unwanted.add(id)
         if has_changed and job.has_ended:
             self.waiting.tell(id, "ended")
             self._tell_changes()
@@ -170,7 +169,6 @@ class Runner:
     def _claiming(self, room: int) -> Iterator[list[Claim]]:
         """Keep `room` slots for the claims that are asked for meanwhile; those that came run."""
         self._slots -= room
-        self._claims_asked += 1
         claims: list[Claim] = []
         try:
             yield claims
@@ -179,9 +177,6 @@ class Runner:
             for claim in claims:
                 self.runs[claim.id] = run = self._run(claim)
                 self._claimed.append(run)
-            self._claims_asked -= 1
-            if not self._claims_asked:
-                self._unwanted.clear()
 
     def _start_soon(self, _: object = None) -> None:
         """Start what was claimed, a few in a turn of the loop: others have theirs in between."""
@@ -208,6 +203,7 @@ class Runner:
         journal = Journal(self._journals, claim.id, output_bytes=output_bytes)
         run = Run(claim, journal, self._ended)
         if claim.id in self._unwanted:
+            self._unwanted.remove(claim.id)
             run.cancel()
         self.waiting.tell(claim.id, "claimed")
         return run
