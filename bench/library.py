@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib.util
 import json
 import os
 import resource
+import select
 import shutil
 import statistics
 import subprocess
@@ -24,8 +26,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+FITS = (3, 11) <= sys.version_info[:2] <= (3, 13)  # fork_exec takes other words in others
+if FITS:
+    from _posixsubprocess import fork_exec
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = {
@@ -92,6 +99,71 @@ async def by_trio(args: list[str]) -> int:
     return len(done.stdout)
 
 
+class Bare:
+    """The floor on asyncio: the system calls of ``executor``, and the least Python between them.
+
+    No timeout, no stop, no bound on the output, no errors, no cleaning up.
+    """
+
+    def __init__(self) -> None:
+        self.epoll = select.epoll()
+        self.handlers: dict[int, Callable[[], None]] = {}
+        asyncio.get_running_loop().add_reader(self.epoll.fileno(), self.on_ready)
+
+    def on_ready(self) -> None:
+        for fd, _ in self.epoll.poll(0):
+            self.handlers[fd]()
+
+    def watch(self, fd: int, handler: Callable[[], None]) -> None:
+        self.handlers[fd] = handler
+        self.epoll.register(fd, select.EPOLLIN)
+
+    def close(self, fd: int) -> None:
+        self.epoll.unregister(fd)
+        os.close(fd)
+
+    async def run(self, args: list[str]) -> int:
+        ended = asyncio.get_running_loop().create_future()
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        (stdout, out), (stderr, err), (errors, failed) = os.pipe(), os.pipe(), os.pipe()
+        words = [word.encode() for word in args]
+        # fmt: off
+        pid = fork_exec(
+            words, (words[0],), True, (failed,), None, None,
+            null, -1, -1, out, -1, err, errors, failed,
+            True, True, -1, None, None, None, -1, None, True,
+        )
+        # fmt: on
+        for fd in (null, out, err, failed):
+            os.close(fd)
+        os.read(errors, 4096)
+        os.close(errors)
+        chunks: list[bytes] = []
+        left = 3
+
+        def part(fd: int) -> None:
+            nonlocal left
+            self.close(fd)
+            left -= 1
+            if not left:
+                os.wait4(pid, 0)
+                ended.set_result(None)
+
+        def read(fd: int) -> None:
+            chunk = os.read(fd, 65536)
+            chunks.append(chunk)
+            if not chunk:
+                part(fd)
+
+        pidfd = os.pidfd_open(pid)
+        self.watch(pidfd, lambda: part(pidfd))
+        for fd in (stdout, stderr):
+            os.set_blocking(fd, False)
+            self.watch(fd, partial(read, fd))
+        await ended
+        return len(b"".join(chunks))
+
+
 def by_subprocess(args: list[str]) -> int:
     done = subprocess.run(
         args, stdin=subprocess.DEVNULL, capture_output=True, check=False, start_new_session=True
@@ -112,6 +184,10 @@ async def on_asyncio(
             await act(args)
 
     await asyncio.gather(*(worker() for _ in range(min(at_once, runs))))
+
+
+async def on_bare(args: list[str], at_once: int, runs: int) -> None:
+    await on_asyncio(Bare().run, args, at_once, runs)
 
 
 async def on_tornado(args: list[str], at_once: int, runs: int) -> None:
@@ -186,6 +262,8 @@ def many(peer: str, args: list[str], at_once: int, runs: int) -> None:
         import trio
 
         trio.run(on_trio, args, at_once, runs)
+    elif peer == "bare calls":
+        asyncio.run(on_bare(args, at_once, runs))
     elif peer == "tornado.process":
         asyncio.run(on_tornado(args, at_once, runs))
     elif peer == "executor callbacks":
@@ -201,6 +279,7 @@ def many(peer: str, args: list[str], at_once: int, runs: int) -> None:
 PEERS = {
     "executor": "executor",
     "executor callbacks": "executor",
+    "bare calls": "_posixsubprocess" if FITS else "no such module",
     "tornado.process": "tornado",
     "asyncio": "asyncio",
     "subprocess": "subprocess",
@@ -292,10 +371,22 @@ def measure_stream(peer: str, size: int) -> dict[str, float]:
 
 
 def measure_resident(resident_mb: int, runs: int) -> dict[str, float]:
-    """Seconds a start, with so much memory in use here."""
+    """Microseconds a start, with so much memory in use here."""
     ballast = bytearray(resident_mb << 20)
     ballast[::4096] = b"x" * len(ballast[::4096])
+    return measure_starts(runs)
 
+
+def measure_open_files(limit: int, runs: int) -> dict[str, float]:
+    """Microseconds a start, with room for so many descriptors, of which 500 are open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    for _ in range(500):
+        os.dup(0)
+    return measure_starts(runs)
+
+
+def measure_starts(runs: int) -> dict[str, float]:
     async def starts() -> float:
         from executor import Subprocess
 
@@ -356,6 +447,7 @@ MEASURES: dict[str, Callable[..., dict[str, float]]] = {
     "runs": measure_runs,
     "stream": measure_stream,
     "resident": measure_resident,
+    "open files": measure_open_files,
     "alive": measure_alive,
 }
 
@@ -481,6 +573,19 @@ def bench_resident(rounds: int, share: float) -> list[dict[str, Any]]:
     return rows
 
 
+def bench_open_files(rounds: int, share: float) -> list[dict[str, Any]]:
+    runs = int(300 * share) or 1
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(PermissionError, ValueError):  # only root may go beyond its limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, 1_000_000))
+        hard = 1_000_000
+    rows = []
+    for limit in (1024, hard):
+        figures = median([fresh("open files", limit, runs) for _ in range(rounds)])
+        rows.append({"limit": limit, **figures})
+    return rows
+
+
 def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -502,12 +607,22 @@ def shown(value: Any) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:,.0f}"
 
 
+TITLES = {
+    "runs": "Runs of a command",
+    "two": "/bin/true from two parents, 16 at once each",
+    "stream": "One child with a large stdout",
+    "resident": "Start with memory in use here",
+    "open files": "Start with room for many descriptors (RLIMIT_NOFILE)",
+    "alive": "Children alive at once",
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, two rounds")
     parser.add_argument("--rounds", type=int, help="default 5")
-    parser.add_argument("--only", choices=["runs", "two", "stream", "resident", "alive"])
+    parser.add_argument("--only", choices=TITLES)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -526,6 +641,7 @@ def main() -> None:
             "two": lambda: bench_two(program, rounds, share),
             "stream": lambda: bench_stream(min(rounds, 3), share),
             "resident": lambda: bench_resident(min(rounds, 3), share),
+            "open files": lambda: bench_open_files(min(rounds, 3), share),
             "alive": lambda: [fresh("alive", int(5000 * share))],
         }
         for name, part in parts.items():
@@ -534,15 +650,8 @@ def main() -> None:
     if given.json:
         print(json.dumps(results, indent=1))
         return
-    titles = {
-        "runs": "Runs of a command",
-        "two": "/bin/true from two parents, 16 at once each",
-        "stream": "One child with a large stdout",
-        "resident": "Start with memory in use here",
-        "alive": "Children alive at once",
-    }
     for name, rows in results.items():
-        table(titles[name], rows)
+        table(TITLES[name], rows)
 
 
 if __name__ == "__main__":
