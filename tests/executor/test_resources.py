@@ -14,10 +14,13 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 from children import (
     CAT,
+    ENDLESS_OUTPUT,
     EXIT_1,
     HELD_PIPE,
     IGNORES_TERM,
@@ -51,13 +54,53 @@ async def times_out() -> None:
     await run(SLEEP_30, timeout=0.001, stop=KILL)
 
 
-async def is_cancelled() -> None:
-    task = asyncio.ensure_future(run(SLEEP_30, stop=KILL))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+async def is_cancelled(act: Coroutine[Any, Any, object], turns: int = 2) -> None:
+    task = asyncio.ensure_future(act)
+    for _ in range(turns):
+        await asyncio.sleep(0)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def reads_for_ever() -> None:
+    async with Subprocess(args=ENDLESS_OUTPUT, stop=KILL, max_output=0) as sp:
+        async for _ in sp.lines():
+            continue
+
+
+async def writes_for_ever() -> None:
+    async with Subprocess(args=SLEEP_30, stdin=PIPE, stop=KILL) as sp:
+        await sp.write(b"x" * 200_000)
+
+
+async def never_fed() -> None:
+    async def never():
+        yield b"x"
+        await asyncio.Event().wait()
+
+    await run(CAT, input=never(), stop=KILL)
+
+
+async def never_taken() -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    await run(sh("echo x; exec sleep 30"), on_output=never, stop=KILL, drain=0)
+
+
+async def callback_fails() -> None:
+    reported = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda *_: reported.set())
+    Subprocess(lambda *_: 1 / 0, args=TRUE).start()
+    await reported.wait()
+    asyncio.get_running_loop().set_exception_handler(None)
+
+
+async def step_fails() -> None:
+    stop = ((lambda _: 1 / 0, None), *KILL)
+    with contextlib.suppress(ZeroDivisionError):
+        await run(SLEEP_30, timeout=0.001, stop=stop)
 
 
 async def held_pipe() -> None:
@@ -93,6 +136,20 @@ async def dropped() -> None:
     await until(lambda: pid not in children_of_ours())
 
 
+async def dropped_in_a_cycle() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.itself = self
+            self.sp = Subprocess(args=SLEEP_30)
+            self.sp.start()
+
+    pid = Owner().sp.pid
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    await until(lambda: pid not in children_of_ours())
+
+
 async def reaped_by_another() -> None:
     sp = Subprocess(args=TRUE)
     sp.start()
@@ -115,14 +172,23 @@ FAILURES = {
     "missing directory of output": lambda: fails_to_start(args=TRUE, stdout="/nonexistent/x"),
     "closed descriptor": lambda: fails_to_start(args=TRUE, stderr=999),
     "bad pipe size": lambda: fails_to_start(args=TRUE, pipesize=1 << 40),
+    "missing program as Popen starts it": lambda: fails_to_start(umask=0),
+    "missing cgroup": lambda: fails_to_start(args=TRUE, cgroup="/nonexistent"),
     "timeout": times_out,
-    "cancel": is_cancelled,
+    "cancel": lambda: is_cancelled(run(SLEEP_30, stop=KILL)),
+    "cancelled reading": lambda: is_cancelled(reads_for_ever(), 5),
+    "cancelled writing": lambda: is_cancelled(writes_for_ever(), 5),
+    "cancelled feeding": lambda: is_cancelled(never_fed(), 5),
+    "cancelled in on_output": lambda: is_cancelled(never_taken(), 20),
+    "callback fails": callback_fails,
+    "step fails": step_fails,
     "held pipe": held_pipe,
     "on_output fails": on_output_fails,
     "input fails": input_fails,
     "input not read": lambda: run(TRUE, input=b"x" * 200_000),
     "left block": left_block,
     "dropped": dropped,
+    "dropped in a cycle": dropped_in_a_cycle,
     "reaped by another": reaped_by_another,
     "strict decoding": strict_decoding,
 }
@@ -142,11 +208,59 @@ async def test_two_hundred_rounds_leave_everything_as_it_was(io_loop, name):
 async def test_failed_starts_with_limits_leave_everything_as_it_was(io_loop):
     await run(TRUE)
     before = holdings()
-    for _ in range(40):
+    for _ in range(ROUNDS):
         await fails_to_start(limits=Limits(core_size=0))
+    for _ in range(20):
         await fails_to_start(args=TRUE, cwd="/nonexistent", limits=Limits(core_size=0))
+        await fails_to_start(args=TRUE, limits=Limits(open_files=2**40))  # as root
+        await run(TRUE, limits=Limits(address_space=4096))
         await run(EXIT_1, limits=Limits(core_size=0))
     assert holdings() == before
+
+
+def test_two_hundred_loops_closed_with_children_leave_everything_as_it_was():
+    async def left() -> None:
+        Subprocess(print, args=SLEEP_30).start()
+        Subprocess(print, args=CAT, input=b"x" * 200_000).start()
+
+    asyncio.run(left())
+    before = holdings()
+    for _ in range(ROUNDS):
+        asyncio.run(left())
+    assert holdings() == before
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_two_hundred_starts_without_descriptors_leave_everything_as_it_was(io_loop):
+    await run(TRUE)
+    before = holdings()
+    for number in range(ROUNDS):
+        sp = Subprocess(args=CAT, input=b"x", stop=KILL)
+        with free_descriptors(number % 8), contextlib.suppress(OSError):
+            sp.start()
+        if sp.pid is not None:
+            await sp.wait()
+    assert holdings() == before
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_two_hundred_starts_that_fail_at_their_last_step_leave_everything_as_it_was(
+    io_loop, monkeypatch
+):
+    """The child runs already."""
+    await run(TRUE)
+    before = holdings()
+    for refused, error in ((os, "pidfd_open"), (Watch, "add")):
+        with monkeypatch.context() as patch:
+            patch.setattr(refused, error, refuse)
+            for _ in range(ROUNDS):
+                with pytest.raises(OSError):
+                    Subprocess(args=IGNORES_TERM, input=b"x").start()
+        assert holdings() == before
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
 
 # 66
@@ -237,7 +351,7 @@ def test_refused_fork_is_an_oserror_and_leaves_nothing(limits):
         with contextlib.suppress(OSError):
             await run(TRUE, limits=limits)
         before = holdings()
-        for _ in range(20):
+        for _ in range(ROUNDS):
             with pytest.raises(BlockingIOError) as caught:
                 await run(TRUE, limits=limits, input=b"x")
             assert caught.value.errno == errno.EAGAIN
