@@ -163,15 +163,15 @@ def _no_nul(value: bytes, what: str) -> None:
 def _environment(env: Mapping[Any, Any] | None) -> list[bytes] | None:
     if env is None:
         return None
-    pairs = []
+    pairs = {}  # by name: "A" and b"A" are one
     for key, value in env.items():
         name = os.fsencode(key)
         if not name or b"=" in name:
             raise ValueError(f"illegal name of an environment variable: {key!r}")
         pair = name + b"=" + os.fsencode(value)
         _no_nul(pair, "env")
-        pairs.append(pair)
-    return pairs
+        pairs[name] = pair
+    return list(pairs.values())
 
 
 def _program_name(args: Any, options: Mapping[str, Any]) -> Any:

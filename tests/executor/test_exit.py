@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from children import EXIT_1, SLEEP_30, TRUE, children_of_ours, in_a_fork, is_alive, py, sh, until
@@ -305,3 +306,34 @@ def test_runs_are_the_same_whatever_the_interpreter_was_told(flags):
     )
     done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_end_of_the_first_thread_is_not_the_end_of_the_program(io_loop):
+    number = {"x86_64": 60, "aarch64": 93}.get(os.uname().machine)
+    if number is None:
+        pytest.skip("the number of exit(2) is not known here")
+    code = (
+        "import ctypes, os, threading, time\n"
+        "def late(): time.sleep(0.2); os.write(1, b'late'); os._exit(5)\n"
+        "threading.Thread(target=late).start()\n"
+        f"ctypes.CDLL(None).syscall({number}, 0)\n"
+    )
+    sp = Subprocess(args=[sys.executable, "-c", code])
+    sp.start()
+    cpu = time.process_time()
+    result = await sp.wait()
+    assert (result.status, result.stdout) == (5, b"late")
+    assert time.process_time() - cpu < 0.15  # nor a reason to spin
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_program_that_another_thread_becomes_is_still_the_command(io_loop):
+    code = (
+        "import os, threading, time\n"
+        "become = lambda: os.execvp('sh', ['sh', '-c', 'sleep 0.1; echo $$; exit 7'])\n"
+        "threading.Thread(target=become).start()\n"
+        "time.sleep(60)\n"
+    )
+    result = await run([sys.executable, "-c", code], text=True)
+    assert (result.status, result.stdout) == (7, f"{result.pid}\n")

@@ -802,3 +802,19 @@ def test_start_interrupted_by_a_signal_handler_leaves_no_child(limits):
         asyncio.run(main())
 
     in_a_fork(act)
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_variable_given_as_text_and_as_bytes_is_one_and_the_last_counts(io_loop, limits):
+    """Go TestDedupEnvEcho: which of two a program takes is its own affair."""
+    env = {"A": "first", b"A": b"last"}
+    assert (await run(["/usr/bin/env"], env=env, limits=limits)).stdout == b"A=last\n"
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_first_word_may_differ_from_the_program(io_loop, limits):
+    """Tokio process_arg0."""
+    named = await run(["other", "-c", "echo $0"], executable="/bin/sh", limits=limits)
+    assert named.stdout == b"other\n"

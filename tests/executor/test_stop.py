@@ -400,3 +400,59 @@ async def test_step_that_meets_a_cancelled_future_does_not_end_the_sequence(io_l
     with pytest.raises(asyncio.CancelledError):
         await sp.wait()
     assert (sp.status, sp.has_timed_out) == (-signal.SIGKILL, True)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_deadline_of_asyncio_stops_the_child(io_loop):
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(run(SLEEP_30), 0.05)
+    with pytest.raises(asyncio.TimeoutError):
+        async with asyncio.timeout(0.05):
+            await run(SLEEP_30)
+    assert children_of_ours() == set()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_failure_of_one_task_stops_the_children_of_its_group(io_loop):
+    async def fails() -> None:
+        await asyncio.sleep(0.05)
+        raise ZeroDivisionError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run(SLEEP_30))
+            group.create_task(run(IGNORES_TERM, stop=QUICK))
+            group.create_task(fails())
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+    assert children_of_ours() == set()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_generator_over_lines_that_is_left_early_stops_its_command(io_loop):
+    pids = []
+
+    async def lines():
+        async with Subprocess(args=sh("echo a; exec sleep 60")) as sp:
+            pids.append(sp.pid)
+            async for line in sp.lines():
+                yield line
+
+    async for line in lines():
+        assert line == b"a\n"
+        break
+    await until(lambda: not is_alive(pids[0]) and pids[0] not in children_of_ours())
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_on_output_may_talk_to_the_command_and_stop_it(io_loop):
+    async def answer(_: str, chunk: bytes) -> None:
+        if chunk == b"question\n":
+            await asking.write(b"answer\n")
+            asking.close_stdin()
+
+    asking = Subprocess(args=sh("echo question; cat"), stdin=PIPE, on_output=answer)
+    asking.start()
+    assert (await asking.wait()).stdout == b"question\nanswer\n"
+    loud = Subprocess(args=["yes"], max_output=100, on_output=lambda *_: loud.cancel())
+    loud.start()
+    assert (await loud.wait()).was_cancelled
