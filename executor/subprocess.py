@@ -18,6 +18,7 @@ from executor.options import DRAIN_S, MAX_OUTPUT, Options, Step
 from executor.pipes import OnOutput, Sink, Source
 from executor.result import Result
 from executor.spawn import PopenArgs
+from executor.stdio import PIPE
 from executor.streams import LONG_LINE, Chunks, Lines
 
 Input = bytes | str | int | AsyncIterable[bytes] | Any
@@ -384,8 +385,10 @@ async def run(
 
     Cancelling it stops the child, waits for its end, and re-raises. ``OSError`` if the command
     can't be started; with ``check=True``, ``CommandFailed`` unless it ended with exit code 0
-    within its timeout.
+    within its timeout; ``ValueError`` for ``stdin=PIPE``, which nobody could write to.
     """
+    if options.get("stdin") == PIPE:
+        raise ValueError("run() takes no stdin=PIPE, as nobody could write to it: use input=")
     async with Subprocess(None, timeout, args=args, **options) as subprocess:
         result = await subprocess.wait()
     if check and (result.status != 0 or result.has_timed_out):

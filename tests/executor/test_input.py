@@ -338,3 +338,10 @@ async def test_source_that_is_cancelled_never_passes_a_part_for_the_whole(io_loo
     with pytest.raises(asyncio.CancelledError):
         await sp.wait()
     assert sp.status == -signal.SIGTERM
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_run_takes_no_pipe_that_nobody_could_write_to(io_loop):
+    """Trio test_run: it would wait for its input for ever."""
+    with pytest.raises(ValueError, match="input="):
+        await run(CAT, stdin=PIPE)
