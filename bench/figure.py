@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,11 +36,16 @@ class Figure:
         return (max(values) - min(values)) / middle if middle else 0.0
 
     def ratio(self, peer: str, of: str = SQUALL) -> float:
-        """How many times as good as a peer: above 1 is better, whichever way the unit goes."""
+        """How many times as good as a peer: above 1 is better, whichever way the unit goes.
+
+        Infinite beside a peer with nothing, unless squall has the same.
+        """
         ours, theirs = self.median(of), self.median(peer)
         if self.less_is_better:
             ours, theirs = theirs, ours
-        return ours / theirs if theirs else float("inf")
+        if theirs:
+            return ours / theirs
+        return math.inf if ours else 1.0
 
 
 def in_turns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,11 +24,17 @@ def rows_of(figure: Figure) -> list[Row]:
             "spread": f"{100 * figure.spread(peer):.0f} %",
             "turns": len(figure.turns[peer]),
             "squall is": None
-            if peer == SQUALL or SQUALL not in figure.turns
-            else f"{figure.ratio(peer):.2f} times",
+            if peer == SQUALL or (ratio := _ratio(figure, peer)) is None
+            else f"{ratio:.2f} times",
         }
         for peer in peers
     ]
+
+
+def _ratio(figure: Figure, peer: str) -> float | None:
+    """None where it can't be said, as in JSON there is no infinity."""
+    ratio = figure.ratio(peer) if SQUALL in figure.turns else math.inf
+    return ratio if math.isfinite(ratio) else None
 
 
 def show(title: str, figures: Iterable[Figure]) -> None:
@@ -58,7 +65,7 @@ def document(figures: Iterable[Figure], verdicts: Iterable[Verdict], machine: Ro
                         "median": figure.median(peer),
                         "spread": figure.spread(peer),
                         "turns": figure.turns[peer],
-                        "squall_is_times": figure.ratio(peer) if SQUALL in figure.turns else None,
+                        "squall_is_times": _ratio(figure, peer),
                     }
                     for peer in figure.peers
                 },
