@@ -612,7 +612,7 @@ TITLES = {
     "two": "/bin/true from two parents, 16 at once each",
     "stream": "One child with a large stdout",
     "resident": "Start with memory in use here",
-    "open files": "Start with room for many descriptors (RLIMIT_NOFILE)",
+    "open-files": "Start with room for many descriptors (RLIMIT_NOFILE)",
     "alive": "Children alive at once",
 }
 
@@ -641,7 +641,7 @@ def main() -> None:
             "two": lambda: bench_two(program, rounds, share),
             "stream": lambda: bench_stream(min(rounds, 3), share),
             "resident": lambda: bench_resident(min(rounds, 3), share),
-            "open files": lambda: bench_open_files(min(rounds, 3), share),
+            "open-files": lambda: bench_open_files(min(rounds, 3), share),
             "alive": lambda: [fresh("alive", int(5000 * share))],
         }
         for name, part in parts.items():
