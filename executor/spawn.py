@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import starmap
 from operator import index
 from typing import Any, NamedTuple, TypedDict
@@ -50,8 +51,7 @@ class PopenArgs(TypedDict, total=False):
     pipesize: int
 
 
-# What needs more than the fast path knows is left to subprocess.Popen, which knows it all.
-_SLOW = frozenset({"umask", "user", "group", "extra_groups"})
+_IDS = frozenset({"umask", "user", "group", "extra_groups"})
 _KNOWN = frozenset(PopenArgs.__annotations__) - {
     "start_new_session",
     "pipesize",
@@ -78,7 +78,7 @@ class Command:
         executable = options.get("executable")
         if executable is not None and options.get("shell"):
             argv[0] = os.fsencode(executable)
-        if not _SLOW.isdisjoint(options):
+        if not _IDS.isdisjoint(options):
             _check_ids(options)
         self.argv = argv
         self.limits = limits
@@ -206,7 +206,7 @@ class Image(NamedTuple):
 
 
 def _spawn(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
-    if not _FAST or not _SLOW.isdisjoint(command.options):
+    if not _FAST:
         return _popen(command, image, stdio)
     pids: list[int] = []
     try:
@@ -237,15 +237,17 @@ def _fork(command: Command, image: Image, stdio: tuple[int, int, int], pids: lis
                 command.cwd, image.env,
                 stdin, -1, -1, stdout, -1, stderr, errors_read, errors_write,
                 options.get("restore_signals", True), True, -1,  # session, process group
-                None, None, None, -1, None,  # gid, groups, uid, umask, preexec_fn
-                True,  # vfork
+                options.get("group"), options.get("extra_groups"),
+                options.get("user"), options.get("umask", -1), None,  # preexec_fn
+                True,  # vfork, unless an id changes
             )
             # fmt: on
             # extend() keeps the id before a signal handler can raise, as that of Ctrl-C does
             pids.extend(starmap(_fork_exec, (words,)))
         finally:
             os.close(errors_write)
-        return os.read(errors_read, 4096)
+        # in pieces, where it was a fork and not a vfork
+        return b"".join(iter(partial(os.read, errors_read, 4096), b""))
     finally:
         os.close(errors_read)
 
@@ -254,9 +256,13 @@ def _spawn_error(command: Command, image: Image, told: bytes) -> OSError:
     """What the child wrote: ``OSError:2:`` or, before the exec, ``OSError:2:noexec``."""
     _, number, place = told.split(b":", 2)
     code = int(number, 16)
-    if not place.startswith(b"noexec"):
-        return OSError(code, os.strerror(code), image.name)
-    return OSError(code, os.strerror(code), command.cwd)
+    # before Python 3.13 a refused user or group is told as a refused cwd is
+    is_id = code in _REFUSED_IDS and not _IDS.isdisjoint(command.options)
+    is_cwd = place.startswith(b"noexec") and not is_id
+    return OSError(code, os.strerror(code), command.cwd if is_cwd else image.name)
+
+
+_REFUSED_IDS = frozenset({errno.EPERM, errno.EINVAL, errno.EAGAIN})  # chdir(2) has none of them
 
 
 def _popen(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
@@ -285,8 +291,25 @@ def _popen(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
 
 
 def _spawn_by_trampoline(command: Command, cgroup: str | None, stdio: tuple[int, int, int]) -> int:
+    pids: list[int] = []
+    try:
+        told = _through_trampoline(command, cgroup, stdio, pids)
+    except BaseException:
+        for pid in pids:
+            _kill(pid)
+        raise
+    (pid,) = pids
+    if told == b"+":
+        return pid
+    _reap(pid)
+    raise _trampoline_error(command, cgroup, told)
+
+
+def _through_trampoline(
+    command: Command, cgroup: str | None, stdio: tuple[int, int, int], pids: list[int]
+) -> bytes:
+    """What the program that sets limits told: "+" alone when the command runs."""
     todo = _todo(command, cgroup)
-    pid = 0
     try:
         errors_read, errors_write = _pipe_above_stdio()
         try:
@@ -295,24 +318,14 @@ def _spawn_by_trampoline(command: Command, cgroup: str | None, stdio: tuple[int,
                 program = os.fsencode(sys.executable)
                 own = (todo, errors_write)
                 image = Image(words, program, sys.executable, None, own)
-                pid = _spawn(command, image, stdio)
+                pids.append(_spawn(command, image, stdio))
             finally:
                 os.close(errors_write)
-            told = os.read(errors_read, 4096)
-            # "+" alone is followed by the end when the exec worked, by the error when not
-            told += os.read(errors_read, 4096) if told == b"+" else b""
+            return b"".join(iter(partial(os.read, errors_read, 4096), b""))
         finally:
             os.close(errors_read)
-    except BaseException:
-        if pid:
-            _kill(pid)
-        raise
     finally:
         os.close(todo)
-    if told == b"+":
-        return pid
-    _reap(pid)
-    raise _trampoline_error(command, cgroup, told)
 
 
 def _todo(command: Command, cgroup: str | None) -> int:
@@ -361,11 +374,13 @@ def _trampoline_error(command: Command, cgroup: str | None, told: bytes) -> OSEr
 
 
 def _kill(pid: int) -> None:
-    """For a start that was interrupted: its session is made, so nothing of it is left."""
+    """For a start that was interrupted: nothing of it is left."""
     try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:  # it has ended, and waits to be reaped
-        pass
+        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it had no session yet
+            os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # SIGCHLD is ignored: the kernel has reaped it
+        return
     except PermissionError:  # a set-user-id program: it ends by itself
         return
     _reap(pid)

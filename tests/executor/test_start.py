@@ -773,20 +773,25 @@ class Interrupted(Exception):
     pass
 
 
-@BOTH_WAYS
-def test_start_interrupted_by_a_signal_handler_leaves_no_child(limits):
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"limits": Limits(core_size=0)}, pytest.param({"user": os.geteuid()}, marks=AS_ROOT)],
+    ids=["plain", "limits", "by fork"],
+)
+def test_start_interrupted_by_a_signal_handler_leaves_no_child(options):
     """As Ctrl-C does; whenever it comes."""
 
     def interrupt(*_: object) -> None:
         raise Interrupted
 
     async def main() -> None:
-        await run(TRUE, limits=limits)
+        await run(TRUE, **options)
         interrupted = 0
+        step = 0.00015 if "limits" in options else 1e-5
         for number in range(120):
-            sp = Subprocess(args=SLEEP_30, limits=limits)
+            sp = Subprocess(args=SLEEP_30, **options)
             try:
-                signal.setitimer(signal.ITIMER_REAL, (number + 1) * (0.00015 if limits else 1e-5))
+                signal.setitimer(signal.ITIMER_REAL, (number + 1) * step)
                 sp.start()
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except Interrupted:
@@ -818,3 +823,35 @@ async def test_first_word_may_differ_from_the_program(io_loop, limits):
     """Tokio process_arg0."""
     named = await run(["other", "-c", "echo $0"], executable="/bin/sh", limits=limits)
     assert named.stdout == b"other\n"
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("asked", [{"user": 0}, {"group": 0}, {"extra_groups": [0]}], ids=str)
+def test_user_or_group_that_we_may_not_become_is_an_error_of_the_program(asked, limits):
+    async def main() -> None:
+        before = holdings()
+        with pytest.raises(PermissionError) as caught:
+            await run(TRUE, cwd="/", limits=limits, **asked)
+        assert caught.value.filename in ("true", sys.executable)
+        assert holdings()[1:] == before[1:]
+
+    def act() -> None:
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+        asyncio.run(main())
+
+    in_a_fork(act)
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_inheritable_descriptors_reach_a_child_with_a_umask_too(io_loop, limits):
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    text = f"umask >/proc/self/fd/{write}"
+    result = await run(sh(text), umask=0o027, close_fds=False, limits=limits)
+    assert (result.status, os.read(read, 100)) == (0, b"0027\n")
+    os.close(read)
+    os.close(write)
