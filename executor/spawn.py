@@ -256,10 +256,13 @@ def _spawn_error(command: Command, image: Image, told: bytes) -> OSError:
     """What the child wrote: ``OSError:2:`` or, before the exec, ``OSError:2:noexec``."""
     _, number, place = told.split(b":", 2)
     code = int(number, 16)
-    # before Python 3.13 a refused user or group is told as a refused cwd is
-    is_id = code in _REFUSED_IDS and not _IDS.isdisjoint(command.options)
-    is_cwd = place.startswith(b"noexec") and not is_id
+    is_cwd = place.startswith(b"noexec") and not _is_of_ids(command, code)
     return OSError(code, os.strerror(code), command.cwd if is_cwd else image.name)
+
+
+def _is_of_ids(command: Command, code: int | None) -> bool:
+    """Before Python 3.13 a refused user or group is told as a refused cwd is."""
+    return code in _REFUSED_IDS and not _IDS.isdisjoint(command.options)
 
 
 _REFUSED_IDS = frozenset({errno.EPERM, errno.EINVAL, errno.EAGAIN})  # chdir(2) has none of them
@@ -268,7 +271,13 @@ _REFUSED_IDS = frozenset({errno.EPERM, errno.EINVAL, errno.EAGAIN})  # chdir(2) 
 def _popen(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
     argv, program, name, env, own_fds = image
     options = {k: v for k, v in command.options.items() if k not in ("shell", "executable", "env")}
-    options["pass_fds"] = (*options.get("pass_fds", ()), *own_fds)
+    kept = (*options.get("pass_fds", ()), *own_fds)
+    if options.get("close_fds", True):
+        options["pass_fds"] = kept
+    else:  # Popen would close all others
+        options.pop("pass_fds", None)
+        for fd in kept:
+            os.set_inheritable(fd, True)
     stdin, stdout, stderr = (None if fd == -1 else fd for fd in stdio)
     try:
         process = subprocess.Popen(
@@ -282,7 +291,7 @@ def _popen(command: Command, image: Image, stdio: tuple[int, int, int]) -> int:
             **options,
         )
     except OSError as error:
-        if error.filename == program:
+        if error.filename == program or _is_of_ids(command, error.errno):
             error.filename = name
         raise
     # it is ours to reap: Popen must neither poll it nor warn of it
