@@ -9,8 +9,6 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import Any, AnyStr, Generic, Literal, Self, Unpack, overload
 
-from tornado.ioloop import IOLoop
-
 from executor.child import CANCELLED, TIMEOUT, Child
 from executor.errors import CommandFailed, OutputLost
 from executor.limits import Limits
@@ -336,6 +334,9 @@ def _loop() -> asyncio.AbstractEventLoop:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:  # started before the loop is
+        # only here: it takes a third of the time of importing us
+        from tornado.ioloop import IOLoop
+
         return IOLoop.current().asyncio_loop  # type: ignore[attr-defined, no-any-return]
 
 
