@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sysconfig
@@ -74,6 +75,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Fixtures of the session (processes of the service) would be among them later.
     """
     items.sort(key=lambda item: "executor" not in item.path.parts)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_default_loop() -> None:
+    """Else the first `io_loop` makes asyncio open a loop of its own, which nobody closes."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-
-
-@pytest.fixture(autouse=True, scope="session")
-def no_default_loop():
-    """Else the first ``io_loop`` makes asyncio open a loop of its own, which nobody closes."""
-    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(autouse=True)
