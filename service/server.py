@@ -16,9 +16,9 @@ from service import logs
 from service.errors import SettingsError
 from service.ledger.sqlite import SqliteLedger
 from service.metrics import Metrics
-from service.peers import Peers
-from service.retention import Retention
-from service.runner import Runner
+from service.peers.notices import Peers
+from service.running.retention import Retention
+from service.running.runner import Runner
 from service.settings import Settings
 from service.state import StateDir
 from service.web.handler import App

@@ -1,10 +1,11 @@
-"""Imports point one way: errors, jobs <- journal, ledger <- runner <- web <- server; cli and fleet
-use HTTP, settings and files only; executor knows nothing of the service.
+"""Imports point one way: errors, jobs <- journal, ledger <- peers <- running <- output <- web <-
+server; cli and programs use HTTP, settings and files only; executor knows nothing of the service.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -20,23 +21,26 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "state": {"errors"},
     "logs": set(),
-    "orphans": set(),
-    "changes": set(),
     "journal": BOTTOM,
     "ledger": BOTTOM,
     "metrics": BOTTOM,
-    "peers": {"errors", "state"},
-    "sweep": {"orphans"},
-    "run": BOTTOM | {"orphans", "journal", "ledger"},
-    "recovery": BOTTOM | {"orphans", "journal", "ledger"},
-    "retention": BOTTOM | {"journal", "ledger", "settings"},
-    "waiting": {"changes", "ledger", "peers"},
-    "runner": BOTTOM
-    | {"journal", "ledger", "peers", "recovery", "run", "settings", "sweep", "waiting"},
+    "peers": {"errors", "ledger", "state"},
+    "running": BOTTOM | {"journal", "ledger", "peers", "settings"},
+    "output": BOTTOM | {"journal", "ledger", "peers", "running"},
     "web": BOTTOM
-    | {"journal", "ledger", "metrics", "run", "runner", "settings", "state", "service"},
-    "fleet": {"errors", "settings", "state", "service"},
-    "cli": BOTTOM | {"settings", "state", "fleet", "service"},
+    | {
+        "journal",
+        "ledger",
+        "metrics",
+        "output",
+        "peers",
+        "running",
+        "settings",
+        "state",
+        "service",
+    },
+    "programs": {"errors", "settings", "state", "service"},
+    "cli": BOTTOM | {"settings", "state", "programs", "service"},
 }
 ABOVE_ALL = {"server", "__main__", "__init__"}
 
@@ -85,3 +89,19 @@ def test_only_the_ledger_knows_sql():
     for path in SERVICE:
         if "ledger" not in path.parts:
             assert not {name for name in imports(path) if name.split(".")[0] in ("apsw", "sqlite3")}
+
+
+PACKAGES = [
+    ROOT / "executor",
+    *(path.parent for path in SERVICE if path.name == "__init__.py"),
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_map_of_a_package_names_each_of_its_modules(package):
+    told = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    words = set(re.findall(r"\w+", told))
+    assert modules - {"__init__", "__main__"} <= words, "modules that the map leaves out"

@@ -4,16 +4,17 @@
     run             a job as if it were the command itself; stdin is passed on by `stdin`
     submit, batch   jobs to be run in the background
     jobs            ps, show, cancel, signal
-    logs, top       a job's output; what runs, live (`board` keeps it)
-    fleet           up, down, status, reload
+    logs, top       a job's output; what runs, live (`overview` keeps it)
+    programs        up, down, status, reload
     config          check-config, token, version
 
     client          HTTP                        resume      streams over connections that break
+    ids             which job is meant
     follow          a job's journal             events      changes of state of all jobs
     listing         the list, page by page      ends        the ends of many jobs
-    spec            options to a job's spec     waiting     a job's end as an exit code
+    spec            options to a job's spec     exits       a job's end as an exit code
     tables          for a person                text        durations, ages, printable names
-    output          our own streams             errors      failures and exit codes
+    output, stdin   our own streams             errors      failures and exit codes
 
 Modules of commands are imported when their command is called: `squall run` should start at once.
 """

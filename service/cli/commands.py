@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 # name -> (module, function), in the order of `squall --help`
 COMMANDS = {
-    "up": ("fleet", "up"),
-    "down": ("fleet", "down"),
-    "status": ("fleet", "status"),
-    "reload": ("fleet", "reload"),
+    "up": ("programs", "up"),
+    "down": ("programs", "down"),
+    "status": ("programs", "status"),
+    "reload": ("programs", "reload"),
     "run": ("run", "run"),
     "submit": ("submit", "submit"),
     "batch": ("batch", "batch"),

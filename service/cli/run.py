@@ -16,10 +16,10 @@ from service.cli import spec
 from service.cli.client import Client
 from service.cli.commands import Given
 from service.cli.errors import EXIT_SIGNAL, EXIT_SQUALL, Failure, note
+from service.cli.exits import exit_code, explain
 from service.cli.follow import items
 from service.cli.output import write_item
 from service.cli.stdin import Forwarder, has_input
-from service.cli.waiting import exit_code, explain
 from service.jobs import Job
 
 

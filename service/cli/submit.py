@@ -9,8 +9,8 @@ import click
 
 from service.cli import spec
 from service.cli.commands import Given
+from service.cli.exits import HOLD_S, exit_code, explain
 from service.cli.jobs import print_json
-from service.cli.waiting import HOLD_S, exit_code, explain
 
 
 @click.command(context_settings={"allow_interspersed_args": False})

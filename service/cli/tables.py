@@ -21,7 +21,7 @@ from service.cli.text import age, command, duration, printable, size
 from service.jobs import Job, Stream
 
 if TYPE_CHECKING:
-    from service.fleet import Process
+    from service.programs import Process
 
 COLOURS = {
     "queued": "yellow",

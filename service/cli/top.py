@@ -20,12 +20,12 @@ from rich.live import Live
 from rich.text import Text
 
 from service.cli import tables
-from service.cli.board import Board, read_board
 from service.cli.client import Client
 from service.cli.commands import Given
 from service.cli.errors import EXIT_SIGNAL, Failure
 from service.cli.events import changes
 from service.cli.output import write
+from service.cli.overview import Overview, read_overview
 from service.cli.text import printable
 from service.jobs import Job
 
@@ -35,7 +35,7 @@ STALE_S = 20.0
 ENDED_SHARE = 3  # of the screen's lines, one in so many is for what has ended
 HEAD_LINES = 4
 
-News = Job | Board | Failure
+News = Job | Overview | Failure
 
 
 @click.command()
@@ -52,12 +52,12 @@ def top(given: Given, as_json: bool) -> int:
     try:
         if as_json:
             _print_changes(client)
-        board = read_board(client)
+        overview = read_overview(client)
         if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-            click.echo(_head(board, client.url, rate=""))
-            tables.jobs([*board.running(), *board.ended()])
+            click.echo(_head(overview, client.url, rate=""))
+            tables.jobs([*overview.running(), *overview.ended()])
         else:
-            _watch(client, board)
+            _watch(client, overview)
     except KeyboardInterrupt:
         pass  # it is how one leaves
     return 0
@@ -69,7 +69,7 @@ def _print_changes(client: Client) -> None:
             write("stdout", change.raw + b"\n")
 
 
-def _watch(client: Client, board: Board) -> None:
+def _watch(client: Client, overview: Overview) -> None:
     news: SimpleQueue[News] = SimpleQueue()
     Thread(target=_listen, args=(client, news), daemon=True).start()
     signal.signal(signal.SIGTERM, _leave)
@@ -79,9 +79,9 @@ def _watch(client: Client, board: Board) -> None:
         while True:
             for one in _waiting(news):
                 heard_at = time.monotonic()
-                board = _after(board, one)
+                overview = _after(overview, one)
             is_stale = time.monotonic() - heard_at > STALE_S
-            live.update(_screen(board, client.url, out.size.height, is_stale), refresh=True)
+            live.update(_screen(overview, client.url, out.size.height, is_stale), refresh=True)
             if key(DRAW_S) in ("q", "Q"):
                 return
 
@@ -89,19 +89,19 @@ def _watch(client: Client, board: Board) -> None:
 def _listen(client: Client, news: SimpleQueue[News]) -> None:
     try:
         for change in changes(client):
-            news.put(read_board(client) if change is None else change.job)
+            news.put(read_overview(client) if change is None else change.job)
     except Failure as exc:
         news.put(exc)
 
 
-def _after(board: Board, news: News) -> Board:
+def _after(overview: Overview, news: News) -> Overview:
     if isinstance(news, Failure):
         raise news
-    if isinstance(news, Board):
-        news.follow_on(board)
+    if isinstance(news, Overview):
+        news.follow_on(overview)
         return news
-    board.apply(news)
-    return board
+    overview.apply(news)
+    return overview
 
 
 def _waiting(news: SimpleQueue[News]) -> Iterator[News]:
@@ -112,21 +112,21 @@ def _waiting(news: SimpleQueue[News]) -> Iterator[News]:
             return
 
 
-def _screen(board: Board, url: str, height: int, is_stale: bool) -> Group:
-    running, ended = board.running(), board.ended()
+def _screen(overview: Overview, url: str, height: int, is_stale: bool) -> Group:
+    running, ended = overview.running(), overview.ended()
     lines = max(height - HEAD_LINES, 2)
     room = max(lines - min(len(ended), lines // ENDED_SHARE), 1)
     shown = [*running[:room], *ended[: max(lines - min(len(running), room), 0)]]
     hidden = f", the oldest {room} shown" if len(running) > room else ""
-    head = Text(_head(board, url, hidden, f"   {board.rate():.1f} ended/s"), style="bold")
+    head = Text(_head(overview, url, hidden, f"   {overview.rate():.1f} ended/s"), style="bold")
     state = Text("no answer, trying again", "bold red") if is_stale else Text("q quits", "dim")
     for text in (head, state):
         text.no_wrap, text.overflow = True, "ellipsis"
     return Group(head, state, "", tables.of_jobs(shown))
 
 
-def _head(board: Board, url: str, hidden: str = "", rate: str = "") -> str:
-    counts = f"{len(board.running()):,} running{hidden}   {len(board.queued):,} queued{rate}"
+def _head(overview: Overview, url: str, hidden: str = "", rate: str = "") -> str:
+    counts = f"{len(overview.running()):,} running{hidden}   {len(overview.queued):,} queued{rate}"
     return f"{counts}   {printable(url)}"
 
 

@@ -3,11 +3,13 @@
     record    what is noted of one chunk, and how it is written down
     layout    where things lie in a journal's file
     text      where a chunk may be cut without cutting a character
+    pieces    how what was read is cut into chunks
+    item      what a reader gets        extent    which bytes of a stream are kept
     memory    a journal in memory, and as one blob in the ledger
     file      a journal in its file
     view      what a reader sees: which bytes are kept, and the items
     reader    reading a journal that has ended, wherever it is
-    journal   writing one, and following it while it is written
+    journal   writing one, and following it while it is written; `wakeups` wakes who follows
 
 Of each stream the first half of `output_bytes` and the last half are kept; what lies between is
 dropped and counted, to the byte. Up to two times `max(4,096, output_bytes / 64)` chunks are kept

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from service.journal import file
-from service.journal.changes import Changes
 from service.journal.extent import Source
 from service.journal.item import Item
 from service.journal.layout import Layout
@@ -21,6 +20,7 @@ from service.journal.reader import ITEMS_BYTES, Reader, opened, remove
 from service.journal.record import STREAMS, Record
 from service.journal.text import unfinished
 from service.journal.view import View
+from service.journal.wakeups import Wakeups
 
 INLINE_BYTES = 16 * 1024  # so much may lie in memory and, after the end, in the ledger
 INLINE_RECORDS = 1024
@@ -72,7 +72,7 @@ class Journal(Reader):
         self._held_at = 0.0
         self._retry_at = 0.0
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
-        self._changes = Changes()
+        self._changes = Wakeups()
         self._batch: tuple[tuple[int, int, int], list[Item]] | None = None
         self._warned = False
 

@@ -1,8 +1,10 @@
 """The ledger: the database of jobs that all processes share. It alone decides what is true.
 
 `Ledger` is the interface, and `tests/ledger` holds the contract that every backend must keep.
-`service.ledger.sqlite` is the backend for one machine; `service.ledger.door` is the one place
-where its blocking calls are made.
+
+    sqlite      the backend for one machine
+    connection  opened, migrated, in turns to write     thread  where its blocking calls are made
+    rows        jobs as rows, and back                  pages   the SQL of lists
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
 from service.jobs import ENDED, End, Ids, Job, Spec, State, check_move, now
 from service.ledger import Bounds, Claim, Event, Page, Query, Start, Submission
 from service.ledger.connection import Turn, Wal, connect, migrate, refuse_unsound_sqlite
-from service.ledger.door import Door, Group
 from service.ledger.pages import page_sql
 from service.ledger.rows import (
     COLUMNS,
@@ -34,6 +33,7 @@ from service.ledger.rows import (
     new_job,
     row_of,
 )
+from service.ledger.thread import DatabaseThread, Group
 
 T = TypeVar("T")
 
@@ -70,8 +70,8 @@ class SqliteLedger:
         except (apsw.Error, LedgerError) as exc:
             os.close(self._turn)
             raise LedgerError(f"{path}: {exc}") from exc
-        self._writes = Door("ledger-writer", self._perform_writes)
-        self._reads = Door("ledger-reader", _perform_reads)
+        self._writes = DatabaseThread("ledger-writer", self._perform_writes)
+        self._reads = DatabaseThread("ledger-reader", _perform_reads)
 
     def close(self) -> None:
         """Finish what was asked, then close; blocks for as long as that takes."""
@@ -118,7 +118,7 @@ class SqliteLedger:
                 )
             return Submission(jobs, claims=claims)
 
-        return await self._writes.pass_through(write, is_durable=True)
+        return await self._writes.call(write, is_durable=True)
 
     async def claim(self, owner: str, limit: int) -> list[Claim]:
         """Make up to `limit` of the oldest waiting jobs this owner's."""
@@ -126,7 +126,7 @@ class SqliteLedger:
         def write() -> list[Claim]:
             return _claim(self._db, owner, limit)
 
-        return await self._writes.pass_through(write, is_durable=True)
+        return await self._writes.call(write, is_durable=True)
 
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run."""
@@ -135,7 +135,7 @@ class SqliteLedger:
             for start in starts:
                 _move_to_running(self._db, start)
 
-        await self._writes.pass_through(write)
+        await self._writes.call(write)
 
     async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
         """Write down how a job ended, and that it ran."""
@@ -143,7 +143,7 @@ class SqliteLedger:
         def write() -> None:
             _end(self._db, id, end, journal)
 
-        await self._writes.pass_through(write)
+        await self._writes.call(write)
 
     async def request_cancel(self, id: str) -> tuple[Job, bool]:
         """Cancel a job that waits, or note the wish on one that is claimed."""
@@ -157,7 +157,7 @@ class SqliteLedger:
             self._db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (id,))
             return _get(self._db, id), True
 
-        return await self._writes.pass_through(write, is_durable=True)
+        return await self._writes.call(write, is_durable=True)
 
     async def forget(self, id: str) -> Job:
         """Remove an ended job."""
@@ -169,11 +169,11 @@ class SqliteLedger:
             _forget(self._db, job)
             return job
 
-        return await self._writes.pass_through(write, is_durable=True)
+        return await self._writes.call(write, is_durable=True)
 
     async def get(self, id: str) -> Job:
         """Return one job."""
-        return await self._reads.pass_through(lambda: _get(self._read_db, id))
+        return await self._reads.call(lambda: _get(self._read_db, id))
 
     async def progress(self, ids: Sequence[str]) -> dict[str, Literal["claimed", "ended"]]:
         """Return those of `ids` that somebody has claimed, or that have ended or are unknown."""
@@ -189,7 +189,7 @@ class SqliteLedger:
                 id: "claimed" if id in unfinished else "ended" for id in ids if id not in waiting
             }
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def journal(self, id: str) -> bytes | None:
         """Return the output that was stored with the job's end."""
@@ -198,7 +198,7 @@ class SqliteLedger:
             row = self._read_db.execute("SELECT journal FROM jobs WHERE id = ?", (id,)).fetchone()
             return row[0] if row else None
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def page(self, query: Query) -> Page:
         """Return one page of jobs."""
@@ -210,7 +210,7 @@ class SqliteLedger:
             jobs = jobs[: query.limit]
             return Page(jobs, jobs[-1].id if has_more else None)
 
-        return await self._reads.pass_through(read, same=query)
+        return await self._reads.call(read, same=query)
 
     async def unfinished(self, owner: str) -> list[Job]:
         """Return the jobs that this owner has claimed and not ended."""
@@ -219,7 +219,7 @@ class SqliteLedger:
         def read() -> list[Job]:
             return [job_of(*row) for row in self._read_db.execute(sql, (owner,))]
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def owners(self) -> list[str]:
         """Return every owner of an unfinished job."""
@@ -228,7 +228,7 @@ class SqliteLedger:
         def read() -> list[str]:
             return [owner for (owner,) in self._read_db.execute(sql)]
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def events(self, after: int, limit: int) -> list[Event]:
         """Return the changes of state after a number."""
@@ -241,7 +241,7 @@ class SqliteLedger:
             rows = self._read_db.execute(sql, (after, limit))
             return [Event(seq, job_of(*row).as_of(state)) for seq, state, *row in rows]
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def last_event(self) -> int:
         """Return the number of the newest change of state."""
@@ -250,7 +250,7 @@ class SqliteLedger:
             last: int = self._read_db.execute("SELECT coalesce(max(seq), 0) FROM events").get
             return last
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def expire(self, bounds: Bounds, limit: int) -> list[str]:
         """Forget up to `limit` of the oldest ended jobs that may not stay."""
@@ -275,7 +275,7 @@ class SqliteLedger:
             )
             return [job.id for job in jobs]
 
-        return await self._writes.pass_through(write)
+        return await self._writes.call(write)
 
     async def tally(self) -> Mapping[State, int]:
         """Return how many jobs there are in each state."""
@@ -283,7 +283,7 @@ class SqliteLedger:
         def read() -> Mapping[State, int]:
             return dict(self._read_db.execute("SELECT state, jobs FROM tally"))
 
-        return await self._reads.pass_through(read)
+        return await self._reads.call(read)
 
     async def probe(self) -> None:
         """Return when the ledger can be written."""
@@ -292,7 +292,7 @@ class SqliteLedger:
             # a write that changes nothing would not touch the disk
             self._db.execute("UPDATE probe SET at = ?", (now(),))
 
-        await self._writes.pass_through(write)
+        await self._writes.call(write)
 
     def _perform_writes(self, group: Group) -> None:
         begun_at = time.monotonic()

@@ -3,9 +3,11 @@
 routes      the table of routes, and the application made of it
 jobs        submit, list, get, cancel, signal, delete
 output      a job's output: raw, and as a journal
+events      changes of state of all jobs
+stdin       bytes for an open stdin
+streaming   an answer that goes on while something happens
 health      livez, readyz
 openapi     the contract as OpenAPI 3.1, made from the same types
-relay       passes a request on to the process that owns the job
 handler     what every handler has: who may call, JSON in and out
 query       what stands behind the question mark, and in Prefer and Range
 access      tokens, sessions, and the hosts and origins that may be named

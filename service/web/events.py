@@ -24,7 +24,7 @@ class EventsHandler(StreamingHandler):
 
     async def _events(self, after: int) -> Parts:
         yield b"retry: %d\n\n" % RECONNECT_MS
-        changes = self.application.runner.waiting.changes
+        changes = self.application.runner.waiters.changes
         with changes.watched():
             while True:
                 seen = changes.count

@@ -17,12 +17,13 @@ from service.errors import NotFound, ServiceError
 from service.jobs import Job
 from service.ledger import Ledger
 from service.metrics import Metrics
-from service.runner import Runner
+from service.output.outputs import Outputs
+from service.peers.relay import Relay, is_relayed
+from service.running.runner import Runner
 from service.settings import Settings
 from service.state import StateDir
 from service.web import problems
 from service.web.access import Access
-from service.web.relay import Relay, is_relayed
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class App(Application):
         self.journals: Path = self.state.journals
         self.access = Access(token, settings.front)
         self.relay = Relay(self.state, token)
+        self.outputs = Outputs(ledger, runner, self.relay, self.journals)
         self.streams: set[Any] = set()
         super().__init__(routes, log_function=_log_request)
 

@@ -9,11 +9,11 @@ import msgspec
 from service import checks, journal
 from service.errors import Invalid, OwnerGone
 from service.jobs import Job, Spec, signal_number
-from service.runner import Accepted
+from service.output.included import with_output
+from service.running.runner import Accepted
 from service.web.handler import Handler
 from service.web.problems import Problem, problem_of, wrong_field
 from service.web.query import Parameters, list_query, wait_preference
-from service.web.recording import recording, with_output
 
 BATCH_MAX = 1000
 KEY_MAX = 255
@@ -40,7 +40,7 @@ class _JobAnswer(Handler):
                 job = await app.runner.wait_ended(job, run, seconds)
             status = 200 if job.has_ended else 202
         if include or (include is None and seconds is not None and job.has_ended):
-            job = with_output(job, run.journal if run else await recording(app, job))
+            job = with_output(job, run.journal if run else await app.outputs.reader(job))
         self.answer(job, status)
 
 

@@ -6,11 +6,10 @@ from contextlib import aclosing
 
 from service.jobs import Job
 from service.journal import Reader
-from service.web.follow import Items, follow, read
+from service.output.outputs import Items, read
+from service.peers.relay import is_relayed
 from service.web.handler import encode
 from service.web.query import SEQ_MAX, Parameters, byte_range
-from service.web.recording import recording
-from service.web.relay import is_relayed
 from service.web.streaming import RECONNECT_MS, Parts, StreamingHandler
 
 CHUNK_BYTES = 256 * 1024
@@ -26,7 +25,7 @@ class StreamHandler(StreamingHandler):
         if should_follow:
             await self._follow(job, stream)
         elif not await self.relayed(job):
-            await self._answer(await recording(self.application, job), stream)
+            await self._answer(await self.application.outputs.reader(job), stream)
 
     head = get
 
@@ -54,7 +53,7 @@ class StreamHandler(StreamingHandler):
 
     async def _follow(self, job: Job, stream: str) -> None:
         only_here = is_relayed(self.request)
-        items = follow(self.application, job, 0, only_here=only_here)
+        items = self.application.outputs.follow(job, 0, only_here=only_here)
         await self.stream("application/octet-stream", _content(items, stream))
 
 
@@ -70,11 +69,11 @@ class OutputHandler(StreamingHandler):
         job = await self.application.ledger.get(id)
         if parameters.boolean("follow"):
             only_here = is_relayed(self.request)
-            items = follow(self.application, job, after, only_here=only_here)
+            items = self.application.outputs.follow(job, after, only_here=only_here)
         elif await self.relayed(job):
             return
         else:
-            items = read(await recording(self.application, job), after)
+            items = read(await self.application.outputs.reader(job), after)
         if "text/event-stream" in self.request.headers.get("Accept", ""):
             await self.stream("text/event-stream", self._events(job.id, items))
         else:

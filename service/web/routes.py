@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.ledger import Ledger
 from service.metrics import Metrics
-from service.runner import Runner
+from service.running.runner import Runner
 from service.settings import Settings
 from service.web.events import EventsHandler
 from service.web.handler import App, NoRoute

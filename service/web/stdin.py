@@ -8,10 +8,10 @@ from tornado.http1connection import HTTP1Connection
 
 from service.errors import Conflict
 from service.jobs import SECONDS_MAX, Job
-from service.run import Run
+from service.peers.relay import Upload, is_relayed
+from service.running.run import Run
 from service.web.handler import Handler
 from service.web.query import Parameters
-from service.web.relay import Upload, is_relayed
 
 # How long a piece waits for a job that is accepted and not claimed yet.
 CLAIM_S = 10.0
@@ -75,7 +75,7 @@ class StdinHandler(Handler):
     async def _claimed(self, id: str) -> Job:
         job = await self.application.ledger.get(id)
         if job.owner is None and not job.has_ended:
-            await self.application.runner.waiting.wait(id, "claimed", CLAIM_S)
+            await self.application.runner.waiters.wait(id, "claimed", CLAIM_S)
             job = await self.application.ledger.get(id)
         return job
 

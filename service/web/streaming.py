@@ -8,9 +8,9 @@ from contextlib import aclosing
 
 from tornado.iostream import StreamClosedError
 
+from service.peers.relay import is_relayed
 from service.web.handler import Handler
 from service.web.problems import wrong_field
-from service.web.relay import is_relayed
 
 Parts = AsyncGenerator[bytes, None]
 

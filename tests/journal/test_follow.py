@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.journal import Item, Journal
-from service.journal.changes import QUIET_S
+from service.journal.wakeups import QUIET_S
 
 from .model import ID, check_items, chunks, joined
 

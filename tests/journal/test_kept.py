@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from service.journal import Journal
-from service.journal.changes import QUIET_S
 from service.journal.layout import PIECE_BYTES
+from service.journal.wakeups import QUIET_S
 
 from .model import ID, check_ended, check_items, check_kept, chunks, ended, joined
 

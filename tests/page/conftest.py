@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.fleet.conftest import Fleet, clone  # noqa: F401
+from tests.programs.conftest import Fleet, clone  # noqa: F401
 
 from . import browser as chromium
 

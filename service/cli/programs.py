@@ -1,0 +1,123 @@
+"""`squall up`, `down`, `status` and `reload`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+
+from service import programs
+from service.cli.commands import Given
+from service.cli.errors import Failure, note
+from service.errors import ServiceError
+
+
+@click.command()
+@click.option("--host", metavar="ADDRESS", help="Where nginx listens; 127.0.0.1 otherwise.")
+@click.option("--port", type=int, help="Its port; 8080 otherwise.")
+@click.option(
+    "--behind-proxy/--no-behind-proxy",
+    default=None,
+    help="A proxy that ends TLS stands in front; allows other addresses than loopback.",
+)
+@click.option("--count", type=int, help="How many processes; 4 otherwise.")
+@click.option("--first-port", type=int, help="The port of the first one; 8885 otherwise.")
+@click.option("--foreground", is_flag=True, help="Stay until Ctrl-C, TERM or `squall down`.")
+@click.pass_obj
+def up(
+    given: Given,
+    host: str | None,
+    port: int | None,
+    behind_proxy: bool | None,
+    count: int | None,
+    first_port: int | None,
+    foreground: bool,
+) -> None:
+    """Start nginx, the processes and supervisord, and wait until they are ready.
+
+    Other settings than these come from the configuration file or the environment; `squall
+    check-config` names them all.
+    """
+    loaded = given.load(
+        {
+            ("front", "host"): host,
+            ("front", "port"): port,
+            ("front", "behind_proxy"): behind_proxy,
+            ("processes", "count"): count,
+            ("processes", "first_port"): first_port,
+        }
+    )
+
+    def progress(name: str, event: str) -> None:
+        if (name, event) == ("squall", "ready"):
+            _say_up(given, "up", "Ctrl-C" if foreground else "squall down")
+        else:
+            _say(name, event)
+
+    with _failures():
+        if not programs.up(loaded, foreground=foreground, progress=progress):
+            _say_up(given, "up already", "squall down")
+
+
+@click.command()
+@click.pass_obj
+def down(given: Given) -> None:
+    """Stop everything: no new work, running jobs finish up to the drain limit, then all ends."""
+    with _failures():
+        was_up = programs.down(given.load(), progress=_say)
+    click.echo("squall is down" if was_up else "squall was not up")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="An object: the address, and each process.")
+@click.pass_obj
+def status(given: Given, as_json: bool) -> int:
+    """Show the processes; the exit code is 0 when all of them are ready."""
+    with _failures():
+        processes = programs.status(given.load())
+    all_ready = bool(processes) and all(process.ready for process in processes)
+    url = given.settings().front_url
+    if as_json:
+        click.echo(msgspec.json.encode({"url": url, "ready": all_ready, "processes": processes}))
+    elif not processes:
+        note("not up; `squall up` starts it")
+    else:
+        from service.cli import tables
+
+        click.echo(url)
+        tables.processes(processes)
+    return 0 if all_ready else 1
+
+
+@click.command()
+@click.pass_obj
+def reload(given: Given) -> None:
+    """Restart one process after another, without losing a request.
+
+    Running jobs have up to the drain limit to finish. The configuration file is read anew.
+    """
+    with _failures():
+        programs.reload(given.load(), progress=_say)
+
+
+def _say(name: str, event: str) -> None:
+    click.echo(f"{name:<6}  {event}")
+
+
+def _say_up(given: Given, how: str, stop: str) -> None:
+    settings = given.settings()
+    click.echo(f"squall is {how} at {settings.front_url}")
+    click.echo("  try it     squall run -- echo hello")
+    click.echo(f"  token      {Path(settings.state.dir, 'token')}; squall token prints it")
+    click.echo(f"  stop it    {stop}")
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except ServiceError as exc:
+        raise Failure(str(exc).removeprefix("squall is ")) from exc

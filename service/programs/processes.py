@@ -1,0 +1,69 @@
+"""Processes of this machine, as /proc shows them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from service.programs.errors import FleetError
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that ended and was not waited for yet does not."""
+    try:
+        stat = Path("/proc", str(pid), "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+def everyone() -> list[int]:
+    """Return the ids of all processes."""
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def children(parent: int) -> dict[int, str]:
+    """Return the living children of a process with their command lines."""
+    found = {}
+    for pid in everyone():
+        try:
+            fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        if fields[0] not in ("Z", "X") and int(fields[1]) == parent:
+            found[pid] = command_line(pid)
+    return found
+
+
+def open_files(pid: int) -> set[str]:
+    """Return what a process holds open, by name; nothing when this user may not know."""
+    names = set()
+    try:
+        for fd in Path("/proc", str(pid), "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                names.add(str(fd.readlink()))
+    except (PermissionError, FileNotFoundError, ProcessLookupError):
+        pass  # another user's process, or one that ended meanwhile
+    return names
+
+
+def command_line(pid: int) -> str:
+    """Return what a process was started as; empty when it is gone."""
+    try:
+        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""  # it ended meanwhile
+    return b" ".join(words).decode(errors="replace").strip()
+
+
+def signal_all(pids: Iterable[int], signal: int) -> None:
+    """Send a signal to each process that is still there."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal)
+        except ProcessLookupError:
+            pass  # it ended by itself
+        except PermissionError as exc:
+            raise FleetError(f"process {pid} is another user's: stop it as that user") from exc

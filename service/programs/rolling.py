@@ -1,0 +1,124 @@
+"""`squall reload`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from service.programs import conf, environment, health, nginx
+from service.programs.errors import FleetError, NotUp
+from service.programs.files import FleetFiles
+from service.programs.progress import Progress, silent
+from service.programs.starting import READY_S, why_failed
+from service.programs.supervisord import Program, Supervisor
+from service.programs.waiting import wait_until
+from service.settings import Loaded, Settings
+from service.state import StateDir
+
+# nginx leaves a process that refused a connection out for fail_timeout, counted in whole seconds.
+# So much later it is sent requests again, and only then counts as one that serves.
+SETTLE_S = 2.1
+# As many others must serve when a process is stopped: two, in case one of them dies just then.
+OTHERS = 2
+STARTUP_S = 2.0
+START_S = 10.0
+
+
+def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
+    """Restart one process after another, then nginx's workers if its configuration changed.
+
+    The configuration file is read anew; the environment is that of `squall up`. No request is lost
+    where there are two processes or more. `progress` hears `draining` and `ready` of each process.
+    Stops at the first process that does not come back (FleetError); the others go on as they were.
+    """
+    files = FleetFiles(StateDir(loaded.settings.state.dir))
+    supervisor = Supervisor(files.supervisor_socket)
+    if not files.state.run.is_dir():
+        raise NotUp
+    with files.locked():
+        processes = [program for program in supervisor.programs() if program.group == "service"]
+        variables, settings = environment.read_anew(files, loaded)
+        _check_fixed(processes, settings)
+        front = _checked_nginx_conf(files, settings)
+        ready_at = {p.name: p.started_at + STARTUP_S for p in processes if p.pid is not None}
+        for process in processes:
+            _wait_until_others_serve(process.name, ready_at)
+            _restart(supervisor, files, process, settings, progress)
+            ready_at[process.name] = time.time()
+        if front:
+            _reload_nginx(supervisor, files, front, settings, progress)
+        kept_s = conf.stop_seconds(environment.in_force(files, loaded))
+        if kept_s != conf.stop_seconds(settings):
+            event = f"kills what takes over {kept_s} seconds to stop, until it is started anew"
+            progress("supervisord", event)
+        environment.remember(files, variables, settings)
+    progress("squall", "ready")
+
+
+def _check_fixed(processes: list[Program], settings: Settings) -> None:
+    if [program.name for program in processes] != [str(port) for port in settings.ports]:
+        raise FleetError(
+            "processes.count or processes.first_port has changed; that needs"
+            " `squall down` and `squall up`"
+        )
+
+
+def _checked_nginx_conf(files: FleetFiles, settings: Settings) -> Path | None:
+    """Return nginx's new configuration, tested; None when it is the one in force."""
+    text = conf.nginx(settings)
+    if text == files.nginx_conf.read_text():
+        return None
+    fresh = files.nginx_conf.with_suffix(".conf.new")
+    fresh.write_text(text)
+    nginx.test(nginx.find(), files, fresh)
+    return fresh
+
+
+def _wait_until_others_serve(name: str, ready_at: dict[str, float]) -> None:
+    """Wait until nginx sends requests to enough others; `ready_at` is when each one came up."""
+    others = sorted(at for other, at in ready_at.items() if other != name)[:OTHERS]
+    if others:
+        time.sleep(max(0.0, others[-1] + SETTLE_S - time.time()))
+
+
+def _restart(
+    supervisor: Supervisor,
+    files: FleetFiles,
+    process: Program,
+    settings: Settings,
+    progress: Progress,
+) -> None:
+    full_name = f"{process.group}:{process.name}"
+    if process.pid is None:
+        supervisor.start(full_name)
+    elif process.state != "stopping":
+        # supervisord takes an end within startsecs for a failure
+        wait_until(lambda: supervisor.program(full_name).state != "starting", START_S)
+        progress(process.name, "draining")
+        supervisor.signal(full_name, "TERM")
+
+    def is_back() -> bool:
+        now = supervisor.program(full_name)
+        if now.state in ("backoff", "fatal"):
+            raise FleetError(why_failed(files, now))
+        return now.pid not in (None, process.pid) and health.is_ready(now, settings)
+
+    if not wait_until(is_back, conf.stop_seconds(settings)):
+        supervisor.signal(full_name, "KILL")
+        progress(process.name, "killed")
+        if not wait_until(is_back, READY_S):
+            raise FleetError(f"{process.name} does not come back; see {files.state.log}")
+    progress(process.name, "ready")
+
+
+def _reload_nginx(
+    supervisor: Supervisor, files: FleetFiles, front: Path, settings: Settings, progress: Progress
+) -> None:
+    front.replace(files.nginx_conf)
+    if supervisor.program("nginx").pid is not None:
+        supervisor.signal("nginx", "HUP")
+    if not wait_until(lambda: health.front_is_ready(settings), START_S):
+        raise FleetError(
+            f"nginx does not answer as configured now; see {files.state.log}/nginx.log"
+        )
+    progress("nginx", "ready")

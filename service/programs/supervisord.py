@@ -1,0 +1,155 @@
+"""supervisord: start it, and speak with it over its unix socket (XML-RPC)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xmlrpc.client
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import-untyped]
+
+from service.programs import processes
+from service.programs.errors import FleetError, NotUp, Stopping
+from service.programs.files import FleetFiles
+from service.programs.waiting import wait_until
+
+ANSWER_S = 30.0
+
+
+class Program(msgspec.Struct, frozen=True):
+    """What supervisord knows of one child: `8885` or `nginx`."""
+
+    name: str
+    group: str
+    state: str
+    """Supervisor's word, in lower case: running, starting, backoff, stopping, exited, ..."""
+    pid: int | None
+    uptime: float | None
+    """Seconds since it was started; None when it does not run."""
+    started_at: float
+    """When it was started last, in seconds since the epoch; 0 when never."""
+
+
+class Supervisor:
+    """The supervisord behind one socket.
+
+    Every call raises NotUp when there is none, and Stopping when it is on its way down.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        """Take the socket's path; nothing is opened."""
+        self._socket = socket
+
+    def is_up(self) -> bool:
+        """Tell whether a supervisord answers."""
+        try:
+            self.pid()
+        except NotUp:
+            return False
+        return True
+
+    def pid(self) -> int:
+        """Return supervisord's own process id."""
+        return cast(int, self._call("supervisor.getPID"))
+
+    def programs(self) -> list[Program]:
+        """Return every child, the processes of the service first, by port."""
+        found = [_program(info) for info in self._call("supervisor.getAllProcessInfo")]
+        return sorted(found, key=lambda program: (program.group != "service", program.name))
+
+    def program(self, name: str) -> Program:
+        """Return one child by its full name: `service:8885`, `nginx`."""
+        return _program(self._call("supervisor.getProcessInfo", name))
+
+    def start(self, name: str) -> None:
+        """Have a child started at once that does not run; returns before it is up."""
+        if self.program(name).state == "backoff":
+            self._call("supervisor.stopProcess", name)  # ends the wait for the next try
+        self._call("supervisor.startProcess", name, False)
+
+    def signal(self, name: str, signal: str) -> None:
+        """Send `TERM`, `HUP`, ... to a child that runs."""
+        self._call("supervisor.signalProcess", name, signal)
+
+    def shut_down(self) -> None:
+        """Have everything stopped in order; returns at once."""
+        self._call("supervisor.shutdown")
+
+    def _call(self, method: str, *args: Any) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
+        try:
+            for part in method.split("."):
+                proxy = getattr(proxy, part)
+            return cast(Any, proxy)(*args)
+        except xmlrpc.client.Fault as exc:
+            if exc.faultCode == Faults.SHUTDOWN_STATE:
+                raise Stopping from exc
+            raise FleetError(f"supervisord: {exc.faultString} ({method} {args})") from exc
+        except (OSError, HTTPException, xmlrpc.client.ProtocolError) as exc:
+            raise NotUp from exc
+        finally:
+            transport.close()
+
+
+def start(files: FleetFiles, environ: Mapping[str, str]) -> None:
+    """Start supervisord in the background; raises FleetError with its own words if it refuses."""
+    done = subprocess.run(
+        _argv(files),
+        env=environ,
+        cwd=files.state.path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        words = (done.stderr + done.stdout).partition("For help")[0].split()
+        raise FleetError(f"supervisord does not start: {' '.join(words)}")
+
+
+def start_here(files: FleetFiles, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start supervisord as a child that prints what it does; returns when it answers."""
+    supervisor = Supervisor(files.supervisor_socket)
+    child = subprocess.Popen([*_argv(files), "-n"], env=environ, cwd=files.state.path)
+    try:
+        wait_until(lambda: supervisor.is_up() or child.poll() is not None, ANSWER_S)
+    except BaseException:  # Ctrl-C, TERM: it goes as well
+        child.terminate()
+        child.wait()
+        raise
+    if child.returncode is not None:
+        raise FleetError(f"supervisord does not start: exit code {child.returncode}")
+    return child
+
+
+def running_pid(files: FleetFiles) -> int | None:
+    """Return the id of this fleet's supervisord, whether it answers or not."""
+    try:
+        pid = int(files.supervisord_pid.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    is_it = str(files.state.log / "supervisord.log") in processes.open_files(pid)
+    return pid if is_it and processes.is_alive(pid) else None
+
+
+def _argv(files: FleetFiles) -> list[str]:
+    # -P: nothing in the working directory takes a module's place
+    return [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(files.supervisord_conf)]
+
+
+def _program(info: dict[str, Any]) -> Program:
+    runs = bool(info["pid"])
+    return Program(
+        name=info["name"],
+        group=info["group"],
+        state=info["statename"].lower(),
+        pid=info["pid"] if runs else None,
+        uptime=float(info["now"] - info["start"]) if runs else None,
+        started_at=float(info["start"]),
+    )
