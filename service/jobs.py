@@ -162,6 +162,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     stdout: Stream = NOTHING
     stderr: Stream = NOTHING
+    rerun_of: str | None = None
 
     @property
     def has_ended(self) -> bool:

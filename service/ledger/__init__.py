@@ -26,6 +26,17 @@ class Claim(msgspec.Struct, frozen=True):
     created_at: str
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What a job was asked to run.
+
+    `has_all` says whether its stdin, if it had any, is in there: what was long, or was written
+    while the job ran, is not kept.
+    """
+
+    spec: Spec
+    has_all: bool
+
+
 class Start(msgspec.Struct, frozen=True):
     """That a claimed job's command runs."""
 
@@ -97,6 +108,7 @@ class Ledger(Protocol):
         room: int = 0,
         key: str = "",
         fingerprint: bytes = b"",
+        rerun_of: str | None = None,
     ) -> Submission:
         """Write new queued jobs, all or none; they survive a power loss once this returns.
 
@@ -104,6 +116,7 @@ class Ledger(Protocol):
 
         With a `key` that was used before, the earlier jobs come back when the `fingerprint` is
         the same, else KeyReused is raised. Raises Full when more than `queue_limit` would wait.
+        `rerun_of` is the job that they run again.
         """
         ...
 
@@ -136,6 +149,10 @@ class Ledger(Protocol):
 
     async def get(self, id: str) -> Job:
         """Return one job; NotFound."""
+        ...
+
+    async def asked(self, id: str) -> Asked:
+        """Return what a job was asked to run; NotFound."""
         ...
 
     async def progress(self, ids: Sequence[str]) -> dict[str, Literal["claimed", "ended"]]:

@@ -8,13 +8,16 @@ from typing import Any, Literal
 import msgspec
 
 from service.jobs import NOTHING, End, Job, Spec, State, Stdin, Stream, Usage
-from service.ledger import Claim
+from service.ledger import Asked, Claim
 
 COLUMNS = (
     "id, state, owner, spec, created_at, started_at, finished_at, duration, pid, cancel_requested,"
     " has_timed_out, reason, error, exit_code, signal, usage, stdout_bytes, stdout_dropped,"
-    " stderr_bytes, stderr_dropped"
+    " stderr_bytes, stderr_dropped, rerun_of"
 )
+
+# An ended job keeps its stdin, as JSON, up to this length.
+STDIN_KEPT_BYTES = 16 * 1024
 
 encode = msgspec.json.Encoder().encode
 _spec = msgspec.json.Decoder(Spec).decode
@@ -24,7 +27,7 @@ _stdin: Callable[[bytes], Stdin | Literal["open"]] = msgspec.json.Decoder(
 _usage = msgspec.json.Decoder(Usage).decode
 
 
-def new_job(id: str, spec: Spec, created_at: str) -> Job:
+def new_job(id: str, spec: Spec, created_at: str, rerun_of: str | None = None) -> Job:
     """Return a job as it is accepted."""
     return Job(
         id=id,
@@ -37,15 +40,16 @@ def new_job(id: str, spec: Spec, created_at: str) -> Job:
         limits=spec.limits,
         labels=spec.labels,
         created_at=created_at,
+        rerun_of=rerun_of,
     )
 
 
-def row_of(job: Job, spec: Spec) -> tuple[str, str, bytes | None, str]:
-    """Return a new job's id, spec, stdin and created_at."""
+def row_of(job: Job, spec: Spec) -> tuple[str, str, bytes | None, str, str | None]:
+    """Return a new job's id, spec, stdin, created_at and rerun_of."""
     stdin = None
     if spec.stdin is not None:
         stdin, spec = encode(spec.stdin), msgspec.structs.replace(spec, stdin=None)
-    return job.id, encode(spec).decode(), stdin, job.created_at
+    return job.id, encode(spec).decode(), stdin, job.created_at, job.rerun_of
 
 
 def claim_of(id: Any, spec: Any, stdin: Any, created_at: Any) -> Claim:
@@ -54,6 +58,14 @@ def claim_of(id: Any, spec: Any, stdin: Any, created_at: Any) -> Claim:
     if stdin is not None:
         claimed = msgspec.structs.replace(claimed, stdin=_stdin(stdin))
     return Claim(id, claimed, created_at)
+
+
+def asked_of(spec: Any, stdin: Any) -> Asked:
+    """Return what was asked from its columns spec, stdin."""
+    asked = _spec(spec)
+    if stdin:
+        asked = msgspec.structs.replace(asked, stdin=_stdin(stdin))
+    return Asked(asked, has_all=stdin != b"" and asked.stdin != "open")
 
 
 def job_of(
@@ -77,6 +89,7 @@ def job_of(
     stdout_dropped: int,
     stderr_bytes: int,
     stderr_dropped: int,
+    rerun_of: str | None,
 ) -> Job:
     """Return a job from its `COLUMNS`."""
     asked = _spec(spec)
@@ -105,6 +118,7 @@ def job_of(
         usage=_usage(usage) if usage else None,
         stdout=Stream(stdout_bytes, stdout_dropped) if stdout_bytes else NOTHING,
         stderr=Stream(stderr_bytes, stderr_dropped) if stderr_bytes else NOTHING,
+        rerun_of=rerun_of,
     )
 
 
@@ -113,7 +127,8 @@ END_COLUMNS = (
     " started_at = coalesce(?, started_at), finished_at = ?, duration = ?, exit_code = ?,"
     " signal = ?,"
     " has_timed_out = ?, usage = ?, stdout_bytes = ?, stdout_dropped = ?, stderr_bytes = ?,"
-    " stderr_dropped = ?, stdin = NULL"
+    " stderr_dropped = ?,"
+    f" stdin = CASE WHEN length(stdin) > {STDIN_KEPT_BYTES} THEN X'' ELSE stdin END"
 )
 
 

@@ -20,12 +20,13 @@ import msgspec
 
 from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
 from service.jobs import ENDED, End, Ids, Job, Spec, State, check_move, now
-from service.ledger import Bounds, Claim, Event, Page, Query, Start, Submission
+from service.ledger import Asked, Bounds, Claim, Event, Page, Query, Start, Submission
 from service.ledger.connection import Turn, Wal, connect, migrate, refuse_unsound_sqlite
 from service.ledger.pages import page_sql
 from service.ledger.rows import (
     COLUMNS,
     END_COLUMNS,
+    asked_of,
     claim_of,
     encode,
     end_row,
@@ -91,10 +92,11 @@ class SqliteLedger:
         room: int = 0,
         key: str = "",
         fingerprint: bytes = b"",
+        rerun_of: str | None = None,
     ) -> Submission:
         """Write new queued jobs, all or none, and claim up to `room`."""
         created_at = now()
-        jobs = [new_job(self._new_id(), spec, created_at) for spec in specs]
+        jobs = [new_job(self._new_id(), spec, created_at, rerun_of) for spec in specs]
         rows = [row_of(job, spec) for job, spec in zip(jobs, specs, strict=True)]
         new = [Claim(job.id, spec, created_at) for job, spec in zip(jobs, specs, strict=True)]
 
@@ -174,6 +176,18 @@ class SqliteLedger:
     async def get(self, id: str) -> Job:
         """Return one job."""
         return await self._reads.call(lambda: _get(self._read_db, id))
+
+    async def asked(self, id: str) -> Asked:
+        """Return what a job was asked to run."""
+
+        def read() -> Asked:
+            sql = "SELECT spec, stdin FROM jobs WHERE id = ?"
+            row = self._read_db.execute(sql, (id,)).fetchone()
+            if row is None:
+                raise NotFound(f"no such job: {id}")
+            return asked_of(*row)
+
+        return await self._reads.call(read)
 
     async def progress(self, ids: Sequence[str]) -> dict[str, Literal["claimed", "ended"]]:
         """Return those of `ids` that somebody has claimed, or that have ended or are unknown."""
@@ -350,8 +364,8 @@ def _insert(
     owner: str | None = None,
 ) -> None:
     db.executemany(
-        "INSERT INTO jobs (id, state, spec, stdin, created_at, owner)"
-        " VALUES (?, 'queued', ?, ?, ?, ?)",
+        "INSERT INTO jobs (id, state, spec, stdin, created_at, rerun_of, owner)"
+        " VALUES (?, 'queued', ?, ?, ?, ?, ?)",
         [(*row, owner) for row in rows],
     )
     labels = [(name, value, job.id) for job in jobs for name, value in job.labels.items()]

@@ -101,14 +101,19 @@ class Runner:
             await self._idle.wait()
 
     async def submit(
-        self, specs: Sequence[Spec], *, key: str = "", fingerprint: bytes = b""
+        self,
+        specs: Sequence[Spec],
+        *,
+        key: str = "",
+        fingerprint: bytes = b"",
+        rerun_of: str | None = None,
     ) -> Accepted:
         """Accept new jobs, and claim as many as there is room for in the same breath.
 
         While draining it claims none: nginx still sends requests on connections that it has open,
         and a POST that was sent is not passed on to another process.
         """
-        accepting = self._keep(self._accept(specs, key, fingerprint))
+        accepting = self._keep(self._accept(specs, key, fingerprint, rerun_of))
         # what was claimed is started, whatever becomes of the client; and after its answer
         accepted = asyncio.shield(accepting)
         accepting.add_done_callback(self._start_soon)
@@ -147,7 +152,9 @@ class Runner:
             raise Conflict("the job is not running")
         run.signal(number)
 
-    async def _accept(self, specs: Sequence[Spec], key: str, fingerprint: bytes) -> Accepted:
+    async def _accept(
+        self, specs: Sequence[Spec], key: str, fingerprint: bytes, rerun_of: str | None
+    ) -> Accepted:
         room = 0 if self.is_draining else min(len(specs), self._slots)
         with self._claiming(room) as claims:
             submission = await self._ledger.submit(
@@ -157,6 +164,7 @@ class Runner:
                 room=room,
                 key=key,
                 fingerprint=fingerprint,
+                rerun_of=rerun_of,
             )
             claims += submission.claims
         self._tell_changes()

@@ -108,6 +108,11 @@ class Handler(RequestHandler):
             self._body.append(chunk)
         return None
 
+    @property
+    def has_body(self) -> bool:
+        """Whether the request came with a body that isn't empty."""
+        return self._body_size > 0
+
     def body(self) -> bytes:
         """Return the whole JSON body; NotJson when it is something else."""
         media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip()

@@ -1,4 +1,4 @@
-"""Jobs: submit, list, get, cancel, signal, delete."""
+"""Jobs: submit, list, get, rerun, cancel, signal, delete."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import hashlib
 import msgspec
 
 from service import checks, journal
-from service.errors import Invalid, OwnerGone
+from service.errors import Conflict, Invalid, OwnerGone
 from service.jobs import Job, Spec, signal_number
+from service.ledger import Asked
 from service.output.included import with_output
 from service.running.runner import Accepted
 from service.web.handler import Handler
@@ -27,6 +28,21 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _JobAnswer(Handler):
     """An answer that is one job, held until it has ended where the client prefers that."""
+
+    def idempotency_key(self) -> str:
+        """Return the request's Idempotency-Key, empty when there is none."""
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            return ""
+        if not 0 < len(key) <= KEY_MAX:
+            raise wrong_field("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")
+        return key
+
+    async def answer_accepted(self, accepted: Accepted) -> None:
+        """Answer with the one job that was accepted, now or by an earlier request."""
+        (job,) = accepted.jobs
+        self.set_header("Location", f"/v1/jobs/{job.id}")
+        await self.answer_job(job, 200 if accepted.is_repeated else 202, accepted)
 
     async def answer_job(self, job: Job, status: int, accepted: Accepted | None = None) -> None:
         """Answer with the job; with its output where that was asked for, or waited for."""
@@ -50,7 +66,7 @@ class JobsHandler(_JobAnswer):
     async def post(self) -> None:
         """Accept one job, or a batch."""
         Parameters(self.request, ("output",)).boolean("output")  # before anything is accepted
-        key = self._key()
+        key = self.idempotency_key()
         body = self.body()
         fingerprint = hashlib.sha256(body).digest() if key else b""
         if body.lstrip()[:1] == b"[":
@@ -59,10 +75,7 @@ class JobsHandler(_JobAnswer):
         accepted = await self.application.runner.submit(
             [checks.decode(body, Spec)], key=key, fingerprint=fingerprint
         )
-        (job,) = accepted.jobs
-        self.set_header("Location", f"/v1/jobs/{job.id}")
-        status = 200 if accepted.is_repeated else 202
-        await self.answer_job(job, status, accepted)
+        await self.answer_accepted(accepted)
 
     async def get(self) -> None:
         """List jobs, newest first."""
@@ -79,14 +92,6 @@ class JobsHandler(_JobAnswer):
         jobs = iter(accepted.jobs)
         answer = [next(jobs) if isinstance(spec, Spec) else spec for spec in specs]
         self.answer(answer, 200 if accepted.is_repeated else 202)
-
-    def _key(self) -> str:
-        key = self.request.headers.get("Idempotency-Key")
-        if key is None:
-            return ""
-        if not 0 < len(key) <= KEY_MAX:
-            raise wrong_field("Idempotency-Key", f"must have 1 to {KEY_MAX} characters")
-        return key
 
 
 class JobHandler(_JobAnswer):
@@ -105,6 +110,24 @@ class JobHandler(_JobAnswer):
         journal.remove(self.application.journals, id)
         self.set_status(204)
         self.finish()
+
+
+class RerunHandler(_JobAnswer):
+    """`/v1/jobs/ID/rerun`."""
+
+    async def post(self, id: str) -> None:
+        """Accept a new job with the spec of an earlier one; the body holds fields to change."""
+        Parameters(self.request, ("output",)).boolean("output")  # before anything is accepted
+        key = self.idempotency_key()
+        body = self.body() if self.has_body else b"{}"
+        spec = _changed(await self.application.ledger.asked(id), body)
+        accepted = await self.application.runner.submit(
+            [spec],
+            key=key,
+            fingerprint=hashlib.sha256(f"rerun {id} ".encode() + body).digest() if key else b"",
+            rerun_of=id,
+        )
+        await self.answer_accepted(accepted)
 
 
 class CancelHandler(Handler):
@@ -135,6 +158,15 @@ class SignalHandler(Handler):
         self.application.runner.signal(id, number)
         self.set_status(204)
         self.finish()
+
+
+def _changed(asked: Asked, changes: bytes) -> Spec:
+    """Return what was asked with some fields changed, checked as if all of it had come now."""
+    fields = msgspec.json.decode(msgspec.json.encode(asked.spec), type=dict[str, msgspec.Raw])
+    given = checks.decode(changes, dict[str, msgspec.Raw])
+    if not asked.has_all and "stdin" not in given:
+        raise Conflict("the job's standard input was not kept: give 'stdin', or null for none")
+    return checks.decode(msgspec.json.encode({**fields, **given}), Spec)
 
 
 def _spec_or_problem(item: bytes) -> Spec | Problem:

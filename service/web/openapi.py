@@ -125,6 +125,18 @@ def _paths() -> Node:
                 problems=["404"],
             ),
         },
+        "/v1/jobs/{id}/rerun": {
+            "parameters": [_ID],
+            "post": _operation(
+                "rerun",
+                "Accept a new job with the same spec; the body holds fields to change",
+                parameters=[_header("Prefer", "wait=SECONDS"), _header("Idempotency-Key"), _OUTPUT],
+                body={"type": "object", "properties": {n: {} for n in Spec.__struct_fields__}},
+                body_required=False,
+                answers={"202": _json(_ref("Job")), "200": _json(_ref("Job"))},
+                problems=["404", "409", "413", "415", "422", "503"],
+            ),
+        },
         "/v1/jobs/{id}/signal": {
             "parameters": [_ID],
             "post": _operation(
@@ -208,6 +220,7 @@ def _operation(
     problems: list[str],
     parameters: list[Node] | None = None,
     body: Node | None = None,
+    body_required: bool = True,
     media_type: str = "application/json",
 ) -> Node:
     problem = _content(_ref("ProblemDocument"), MEDIA_TYPE)
@@ -219,7 +232,7 @@ def _operation(
     if parameters:
         node["parameters"] = parameters
     if body:
-        node["requestBody"] = {"required": True, "content": {media_type: {"schema": body}}}
+        node["requestBody"] = {"required": body_required, "content": {media_type: {"schema": body}}}
     return node
 
 

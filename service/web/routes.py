@@ -9,7 +9,7 @@ from service.settings import Settings
 from service.web.events import EventsHandler
 from service.web.handler import App, NoRoute
 from service.web.health import LiveHandler, MetricsHandler, ReadyHandler
-from service.web.jobs import CancelHandler, JobHandler, JobsHandler, SignalHandler
+from service.web.jobs import CancelHandler, JobHandler, JobsHandler, RerunHandler, SignalHandler
 from service.web.openapi import OpenApiHandler
 from service.web.output import OutputHandler, StreamHandler
 from service.web.page import PageHandler
@@ -22,6 +22,7 @@ ROUTES = [
     (r"/v1/jobs", JobsHandler),
     (rf"/v1/jobs/{_ID}", JobHandler),
     (rf"/v1/jobs/{_ID}/cancel", CancelHandler),
+    (rf"/v1/jobs/{_ID}/rerun", RerunHandler),
     (rf"/v1/jobs/{_ID}/signal", SignalHandler),
     (rf"/v1/jobs/{_ID}/(stdout|stderr)", StreamHandler),
     (rf"/v1/jobs/{_ID}/output", OutputHandler),

@@ -10,7 +10,7 @@ import pytest
 
 from service.errors import Conflict, Full, KeyReused, NotFound
 from service.jobs import End, Job, Spec, Stdin, Stop, Stream, Usage, now
-from service.ledger import Ledger, Query, Start
+from service.ledger import Asked, Ledger, Query, Start
 from service.ledger.sqlite import SqliteLedger
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -68,6 +68,33 @@ async def test_submitted_job_is_seen_by_every_process_with_all_that_was_asked(le
     assert seen == job
     for name in ("args", "env", "cwd", "timeout", "stop", "labels"):
         assert getattr(seen, name) == getattr(spec, name)
+
+
+async def test_what_was_asked_is_there_after_the_end_too(ledger, other):
+    specs = [TRUE, Spec(args=["cat"], stdin=Stdin(text="short")), Spec(args=["cat"], stdin="open")]
+    jobs = (await ledger.submit(specs, queue_limit=LIMIT, owner="1", room=3)).jobs
+    for job in jobs:
+        await ledger.end(job.id, SUCCESS)
+    asked = [await other.asked(job.id) for job in jobs]
+    assert [one.spec for one in asked] == specs
+    assert [one.has_all for one in asked] == [True, True, False]
+    with pytest.raises(NotFound):
+        await ledger.asked("no-such-job")
+
+
+async def test_long_stdin_leaves_with_the_end_and_its_lack_is_told(ledger, other):
+    spec = Spec(args=["cat"], stdin=Stdin(text="x" * 100_000))
+    job = await submit(ledger, spec, owner="1", room=1)
+    assert await other.asked(job.id) == Asked(spec, has_all=True)
+    await ledger.end(job.id, SUCCESS)
+    assert await other.asked(job.id) == Asked(Spec(args=["cat"]), has_all=False)
+
+
+async def test_a_job_tells_which_one_it_runs_again(ledger, other):
+    first = await submit(ledger)
+    again = await submit(ledger, rerun_of=first.id)
+    assert again.rerun_of == (await other.get(again.id)).rerun_of == first.id
+    assert first.rerun_of is None
 
 
 async def test_claims_take_the_oldest_first_and_each_job_once(ledger, other):
