@@ -3,6 +3,7 @@
 The map, from the bottom up; imports point only downwards:
 
     cli/, programs/  the `squall` command; nginx, supervisord and the processes as one thing
+    guard/          the parent of one process: listens, and starts it anew
     server          one process: settings -> ledger -> runner -> web, and back down in order
     web/            HTTP: routes, handlers, problems, authentication
     output/         a job's output, wherever it is

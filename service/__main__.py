@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 from service.errors import ServiceError
+from service.guard.process import die_with, listener
 from service.server import serve
 from service.settings import load
 
@@ -16,10 +17,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     parser.add_argument("--port", type=int, help="the process's port (default: the first one)")
     parser.add_argument("--config", help="a TOML file with settings")
+    # from the guard alone
+    parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--guard", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.guard:
+        die_with(options.guard)
+    front = None if options.listen_fd is None else listener(options.listen_fd)
     try:
         settings = load(options.config).settings
-        asyncio.run(serve(settings, options.port or settings.ports[0]))
+        asyncio.run(serve(settings, options.port or settings.ports[0], front))
     except ServiceError as exc:
         print(f"squall: {exc}", file=sys.stderr)
         return 1

@@ -31,8 +31,11 @@ LINGER_S = 5.0
 BACKLOG = 1024
 
 
-async def serve(settings: Settings, port: int) -> None:
-    """Run the process on `port` until TERM or INT; SettingsError or LedgerError if it can't."""
+async def serve(settings: Settings, port: int, listener: socket.socket | None = None) -> None:
+    """Run the process on `port` until TERM or INT; SettingsError or LedgerError if it can't.
+
+    `listener` is the port's listening socket where a guard holds it; it is made otherwise.
+    """
     state = StateDir(settings.state.dir)
     state.create()
     log_listener = logs.start(state.log / f"{port}.log", settings.log.level)
@@ -51,7 +54,7 @@ async def serve(settings: Settings, port: int) -> None:
         _raise_descriptor_limit()
         try:
             await runner.start()
-            front = _server(app, _tcp_sockets(port))
+            front = _server(app, [listener] if listener else _tcp_sockets(port))
             inner = _server(app, [_unix_socket(state, port)])
             chores = [asyncio.create_task(c) for c in (retention.run(), metrics.watch_loop())]
             log.info("ready on port %d", port)

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "state": {"errors"},
     "logs": set(),
+    "guard": set(),
     "journal": BOTTOM,
     "ledger": BOTTOM,
     "metrics": BOTTOM,

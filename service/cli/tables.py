@@ -91,13 +91,14 @@ def job(shown: Job) -> None:
 
 def processes(shown: Iterable[Process]) -> None:
     """Print the processes of the fleet, one a row."""
-    table = _table("PROCESS", "STATE", "READY", "PID", "UPTIME")
+    table = _table("PROCESS", "STATE", "READY", "PID", "GUARD", "UPTIME")
     for process in shown:
         table.add_row(
             process.name,
             Text(process.state, PROCESS_COLOURS.get(process.state, "red")),
             Text("yes", "green") if process.ready else Text("no", "red"),
             str(process.pid or ""),
+            str(process.guard_pid or ""),
             "" if process.uptime is None else age(process.uptime),
         )
     _print(table)

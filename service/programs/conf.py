@@ -45,7 +45,8 @@ def supervisord(settings: Settings, state: StateDir, nginx_binary: Path) -> str:
     """Return supervisord's configuration for these settings."""
     is_root = os.geteuid() == 0
     daemon_off = "daemon off; user root;" if is_root else "daemon off;"
-    service = [sys.executable, "-m", "service", "--port"]
+    # without the site module: the guard imports nothing that is installed
+    service = [sys.executable, "-S", "-m", "service.guard", "--port"]
     front = [str(nginx_binary), "-e", "stderr", "-p", str(state.path), "-c", "nginx.conf"]
     text = template(SUPERVISORD).read_text()
     for section, key, value in (

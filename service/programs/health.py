@@ -25,6 +25,7 @@ class Process(msgspec.Struct, frozen=True):
     state: str
     """running, starting, backoff (failed, tried again soon), stopping, stopped, exited, fatal."""
     pid: int | None
+    guard_pid: int | None
     uptime: float | None
     """Seconds."""
     ready: bool
@@ -44,6 +45,7 @@ def status(loaded: Loaded) -> list[Process]:
             name=program.name,
             state=program.state,
             pid=program.pid,
+            guard_pid=program.guard_pid,
             uptime=program.uptime,
             ready=program.pid is not None and is_ready(program, settings),
         )

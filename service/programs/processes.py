@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def children(parent: int) -> dict[int, str]:
         if fields[0] not in ("Z", "X") and int(fields[1]) == parent:
             found[pid] = command_line(pid)
     return found
+
+
+def age(pid: int) -> float | None:
+    """Return the seconds since a process was started; None when it is gone."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
 
 def open_files(pid: int) -> set[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
-from service.programs import conf, environment, health, nginx
+from service.programs import conf, environment, health, nginx, processes
 from service.programs.errors import FleetError, NotUp
 from service.programs.files import FleetFiles
 from service.programs.progress import Progress, silent
@@ -36,12 +37,12 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
     if not files.state.run.is_dir():
         raise NotUp
     with files.locked():
-        processes = [program for program in supervisor.programs() if program.group == "service"]
+        programs = [program for program in supervisor.programs() if program.group == "service"]
         variables, settings = environment.read_anew(files, loaded)
-        _check_fixed(processes, settings)
+        _check_fixed(programs, settings)
         front = _checked_nginx_conf(files, settings)
-        ready_at = {p.name: p.started_at + STARTUP_S for p in processes if p.pid is not None}
-        for process in processes:
+        ready_at = {p.name: p.started_at + STARTUP_S for p in programs if p.pid is not None}
+        for process in programs:
             _wait_until_others_serve(process.name, ready_at)
             _restart(supervisor, files, process, settings, progress)
             ready_at[process.name] = time.time()
@@ -55,8 +56,8 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
     progress("squall", "ready")
 
 
-def _check_fixed(processes: list[Program], settings: Settings) -> None:
-    if [program.name for program in processes] != [str(port) for port in settings.ports]:
+def _check_fixed(programs: list[Program], settings: Settings) -> None:
+    if [program.name for program in programs] != [str(port) for port in settings.ports]:
         raise FleetError(
             "processes.count or processes.first_port has changed; that needs"
             " `squall down` and `squall up`"
@@ -89,13 +90,13 @@ def _restart(
     progress: Progress,
 ) -> None:
     full_name = f"{process.group}:{process.name}"
-    if process.pid is None:
+    if process.guard_pid is None:
         supervisor.start(full_name)
     elif process.state != "stopping":
         # supervisord takes an end within startsecs for a failure
         wait_until(lambda: supervisor.program(full_name).state != "starting", START_S)
         progress(process.name, "draining")
-        supervisor.signal(full_name, "TERM")
+        supervisor.signal(full_name, "HUP")
 
     def is_back() -> bool:
         now = supervisor.program(full_name)
@@ -104,7 +105,7 @@ def _restart(
         return now.pid not in (None, process.pid) and health.is_ready(now, settings)
 
     if not wait_until(is_back, conf.stop_seconds(settings)):
-        supervisor.signal(full_name, "KILL")
+        processes.signal_all([process.pid] if process.pid else [], signal.SIGKILL)
         progress(process.name, "killed")
         if not wait_until(is_back, READY_S):
             raise FleetError(f"{process.name} does not come back; see {files.state.log}")

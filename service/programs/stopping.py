@@ -50,7 +50,9 @@ def leftovers(files: FleetFiles, settings: Settings) -> list[int]:
         pid for port in [*settings.ports, settings.front.port] for pid in ports.listeners(port)
     }
     ours = f"{files.state.path}/"
-    return [pid for pid in holders if any(f.startswith(ours) for f in processes.open_files(pid))]
+    found = {p for p in holders if any(f.startswith(ours) for f in processes.open_files(p))}
+    # a guard has no file of ours open, but its process has: and ends for good with its guard only
+    return [p for p in holders if p in found or found & processes.children(p).keys()]
 
 
 def _shut_down(files: FleetFiles, pid: int) -> dict[int, str]:
@@ -81,7 +83,9 @@ def _wait_until_ended(
     if not wait_until(lambda: ended([pid]), DEAF_S):
         # supervisord may have started one in this very moment: a signal that meets its child
         # before the exec is lost, and to a process that drains already a second one is nothing
-        services = [c for c, line in processes.children(pid).items() if " -m service " in line]
+        services = [
+            c for c, line in processes.children(pid).items() if " -m service.guard " in line
+        ]
         processes.signal_all(services, signal.SIGTERM)
     wait_until(lambda: ended(drained), conf.stop_seconds(settings) + MARGIN_S)
     if not wait_until(lambda: ended([pid]), NGINX_S):

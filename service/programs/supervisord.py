@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import xmlrpc.client
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -29,6 +30,9 @@ class Program(msgspec.Struct, frozen=True):
     state: str
     """Supervisor's word, in lower case: running, starting, backoff, stopping, exited, ..."""
     pid: int | None
+    """The process's own: the guard's child, or nginx's master."""
+    guard_pid: int | None
+    """The process's guard, which is what supervisord has started; None for nginx."""
     uptime: float | None
     """Seconds since it was started; None when it does not run."""
     started_at: float
@@ -144,12 +148,18 @@ def _argv(files: FleetFiles) -> list[str]:
 
 
 def _program(info: dict[str, Any]) -> Program:
-    runs = bool(info["pid"])
+    pid = guard = info["pid"] or None
+    if info["group"] == "service":
+        pid = next(iter(processes.children(guard)), None) if guard else None
+    else:
+        guard = None
+    age = processes.age(pid) if pid else None
     return Program(
         name=info["name"],
         group=info["group"],
         state=info["statename"].lower(),
-        pid=info["pid"] if runs else None,
-        uptime=float(info["now"] - info["start"]) if runs else None,
-        started_at=float(info["start"]),
+        pid=pid,
+        guard_pid=guard,
+        uptime=age,
+        started_at=float(info["start"]) if age is None else time.time() - age,
     )

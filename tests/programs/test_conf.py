@@ -167,7 +167,7 @@ def test_supervisord_is_given_the_ports_the_python_and_the_time_to_drain() -> No
         Path("/opt/my nginx/nginx"),
     )
     service, nginx = parsed(text)["program:service"], parsed(text)["program:nginx"]
-    assert service["command"] == f"{sys.executable} -m service --port %(process_num)d"
+    assert service["command"] == (f"{sys.executable} -S -m service.guard --port %(process_num)d")
     assert service["directory"] == str(ROOT)
     assert (service["numprocs"], service["numprocs_start"]) == ("2", "9000")
     assert int(service["stopwaitsecs"]) > 100

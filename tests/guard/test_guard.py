@@ -1,0 +1,190 @@
+"""The guard of a process: what it holds while there is none, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..service.conftest import PATIENCE_S, Answer, Service, eventually, free_ports
+
+
+class Guarded(Service):
+    """One process under its guard."""
+
+    def start(self, port: int) -> subprocess.Popen[bytes]:
+        """Start the guard."""
+        command = [sys.executable, "-S", "-m", "service.guard", "--port", str(port)]
+        return subprocess.Popen(command, env=self.environ, stderr=subprocess.PIPE)
+
+    @property
+    def port(self) -> int:
+        """The one port there is."""
+        return self.ports[0]
+
+    @property
+    def guard(self) -> subprocess.Popen[bytes]:
+        """The guard itself."""
+        return self.processes[self.port]
+
+    @property
+    def pid(self) -> int | None:
+        """The process's pid; None while there is none."""
+        found = children(self.guard.pid)
+        return found[0] if found else None
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.fixture
+def guarded() -> Iterator[Guarded]:
+    with tempfile.TemporaryDirectory(prefix="squall-") as directory:
+        service = Guarded(Path(directory), 1)
+        yield service
+        service.stop()
+
+
+def kill(service: Guarded) -> int:
+    """Kill the process and return the pid that it had."""
+    pid = service.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def test_who_connects_while_there_is_no_process_is_answered_by_the_next_one(guarded):
+    answers: list[Answer] = []
+    os.kill(guarded.pid, signal.SIGSTOP)  # it accepts nobody any more
+    asking = threading.Thread(
+        target=lambda: answers.append(guarded.ask("GET", "/livez", token=None))
+    )
+    asking.start()
+    eventually(lambda: queued(guarded.port))
+    dead = kill(guarded)
+    asking.join(PATIENCE_S)
+    assert [answer.status for answer in answers] == [200]
+    assert guarded.pid not in (None, dead)
+    guarded.wait_ready(guarded.port)
+
+
+def queued(port: int) -> bool:
+    """Whether somebody waits to be accepted."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = [line.split() for line in lines]
+    listening = [f for f in fields if f[3] == "0A" and int(f[1].rpartition(":")[2], 16) == port]
+    return any(int(f[4].rpartition(":")[2], 16) > 0 for f in listening)
+
+
+def test_no_request_is_refused_over_a_few_deaths(guarded):
+    for _ in range(3):
+        dead = kill(guarded)
+        eventually(lambda dead=dead: not is_alive(dead))  # it may have accepted until then
+        assert guarded.ask("GET", "/livez", token=None).status == 200
+
+
+def test_jobs_of_a_killed_process_are_lost_and_new_ones_run(guarded):
+    job = guarded.submit("sleep", "60")
+    guarded.wait_state(job["id"], "running")
+    kill(guarded)
+    guarded.wait_ready(guarded.port)
+    assert guarded.wait_state(job["id"], "lost")["reason"] == "crash"
+    assert guarded.run("echo", "on")["stdout"]["text"] == "on\n"
+
+
+def test_a_process_dies_with_its_guard(guarded):
+    pid = guarded.pid
+    guarded.guard.kill()
+    guarded.guard.wait(PATIENCE_S)
+    eventually(lambda: not is_alive(pid))
+    guarded.restart(guarded.port)  # the port is free
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_drains_the_process_and_ends_both_well(guarded, number):
+    pid = guarded.pid
+    job = guarded.submit("sh", "-c", "sleep 0.5; echo done")
+    guarded.wait_state(job["id"], "running")
+    guarded.guard.send_signal(number)
+    assert guarded.guard.wait(PATIENCE_S) == 0
+    assert not is_alive(pid)
+    guarded.restart(guarded.port)
+    assert guarded.get(job["id"])["state"] == "succeeded"
+
+
+def test_hup_replaces_the_process_and_not_the_guard(guarded):
+    before = guarded.pid
+    guarded.guard.send_signal(signal.SIGHUP)
+    eventually(lambda: guarded.pid not in (None, before))
+    assert not is_alive(before)
+    assert guarded.guard.poll() is None
+    guarded.wait_ready(guarded.port)
+
+
+def test_a_stop_while_the_process_is_replaced_ends_both(guarded):
+    guarded.submit("sleep", "60")
+    guarded.guard.send_signal(signal.SIGHUP)
+    guarded.guard.send_signal(signal.SIGTERM)
+    assert guarded.guard.wait(PATIENCE_S) == 0
+
+
+def test_what_refuses_to_run_ends_its_guard_with_its_code(tmp_path):
+    config = tmp_path / "squall.toml"
+    config.write_text("[jobs]\nrunning = 'many'\n")
+    (port,) = free_ports(1)
+    command = [sys.executable, "-S", "-m", "service.guard", "--port", str(port)]
+    done = subprocess.run(
+        [*command, "--config", str(config)], capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 1
+    assert "jobs.running" in done.stderr
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-S", "-m", "service.guard", "--port", str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert f"port {port} of 127.0.0.1 cannot be used" in done.stderr
+
+
+def test_a_process_that_is_killed_again_and_again_has_to_wait(guarded):
+    started = time.monotonic()
+    deaths = 0
+    while time.monotonic() < started + 3:
+        if (pid := guarded.pid) is not None:
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda pid=pid: guarded.pid != pid)
+            deaths += 1
+        time.sleep(0.001)
+    assert 3 <= deaths <= 10  # 0, 0.1, 0.2, 0.4, 0.8, 1.6 s between them
+    guarded.wait_ready(guarded.port)
+
+
+def test_the_guard_imports_nothing_of_the_service_and_little_else():
+    script = "import service.guard.guard, sys; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    ours = {name for name in modules if name.split(".")[0] in ("service", "executor")}
+    assert ours == {"service", "service.guard", "service.guard.guard"}
+    assert not {"asyncio", "ctypes", "logging", "tornado"} & set(modules)
