@@ -35,6 +35,9 @@ MOVES: dict[State, frozenset[State]] = {
     "lost": frozenset(),
 }
 
+# A job's id in its one written form, as a regular expression.
+ID_PATTERN = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
 # One argument or one environment entry may not be longer: MAX_ARG_STRLEN, execve(2).
 ARG_BYTES_MAX = 131_071
 ARGS_MAX = 4_096

@@ -168,6 +168,19 @@ def load(
     return Loaded(settings, {key: sources.get(key, "default") for key in keys()})
 
 
+def in_force(path: Path) -> Settings | None:
+    """Return the settings that `squall up` wrote to `path`; None when it wrote none for us to read.
+
+    Raises SettingsError when they are not what this version writes.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
+    except OSError:
+        return None  # not started by `up`, or by another user
+    except msgspec.MsgspecError as exc:
+        raise SettingsError(f"what `squall up` left at {path} is wrong: {exc}") from exc
+
+
 def keys() -> dict[Key, Any]:
     """Return every (section, key) with its type, in the order of this file."""
     found = {}

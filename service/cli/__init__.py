@@ -4,14 +4,13 @@
     run             a job as if it were the command itself; stdin is passed on by `stdin`
     submit, batch   jobs to be run in the background
     jobs            ps, show, cancel, signal
-    logs, top       a job's output; what runs, live (`overview` keeps it)
+    logs, top       a job's output; what runs, live
     programs        up, down, status, reload
     config          check-config, token, version
 
-    client          HTTP                        resume      streams over connections that break
-    ids             which job is meant
-    follow          a job's journal             events      changes of state of all jobs
-    listing         the list, page by page      ends        the ends of many jobs
+    address         where the service is        client      HTTP
+    ids             which job is meant          resume      streams over connections that break
+    follow          a job's journal             events      changes of state, ends of many jobs
     spec            options to a job's spec     exits       a job's end as an exit code
     tables          for a person                text        durations, ages, printable names
     output, stdin   our own streams             errors      failures and exit codes

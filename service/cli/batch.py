@@ -15,9 +15,9 @@ import click
 import msgspec
 
 from service.cli.client import Client, decode
-from service.cli.commands import Given
-from service.cli.ends import ends
+from service.cli.commands import Context
 from service.cli.errors import Problem, Refused, note
+from service.cli.events import ends
 from service.cli.jobs import print_json
 from service.cli.text import printable
 
@@ -44,15 +44,15 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option("-w", "--wait", is_flag=True, help="Wait until all have ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print each job instead of its id.")
 @click.pass_obj
-def batch(given: Given, file: BinaryIO, wait: bool, as_json: bool) -> int:
+def batch(context: Context, file: BinaryIO, wait: bool, as_json: bool) -> int:
     """Submit the jobs of FILE, a JSON object a line ("-" is standard input), and print their ids.
 
     A line is what POST /v1/jobs takes: {"args": ["echo", "hello"]}. A full queue is waited for.
     With --wait and --json each job is printed when it ends.
     The exit code is 1 when a job was refused, or with --wait when one did not succeed.
     """
-    client = given.client()
-    batch = Batch(client, given.settings().http.body_bytes)
+    client = context.client()
+    batch = Batch(client, context.settings().http.body_bytes)
     is_terminal = sys.stdout.isatty()
     ids = []
     try:
@@ -74,7 +74,7 @@ class Batch:
     """Submits the lines of a file in groups, as large as the service takes."""
 
     def __init__(self, client: Client, body_bytes: int) -> None:
-        """Take the client, and how many bytes a request may have."""
+        """Begin; a request may have `body_bytes`."""
         self.refused = 0
         self._client = client
         self._body_bytes = body_bytes

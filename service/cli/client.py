@@ -7,8 +7,6 @@ goes out on a connection that the other side is just closing.
 from __future__ import annotations
 
 import http.client
-import ipaddress
-import os
 import socket
 import ssl
 import time
@@ -20,10 +18,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from service.cli.errors import Failure, Problem, Refused, Unreachable
-from service.errors import SettingsError
 from service.jobs import Job
-from service.settings import Settings
-from service.state import StateDir
 
 T = TypeVar("T")
 
@@ -32,6 +27,7 @@ ANSWER_S = 60.0
 READ_BYTES = 64 * 1024
 TRIES = 4
 RETRY_S = 0.2
+PAGE = 1_000  # the longest page, by the contract
 
 # What another process, or the same one a little later, may answer otherwise: no process behind
 # the front, full or draining.
@@ -50,18 +46,27 @@ class Reply(NamedTuple):
         return decode(self.body, Job)
 
 
+class Page(msgspec.Struct, frozen=True):
+    """A page of the list, each job as JSON."""
+
+    jobs: list[msgspec.Raw]
+    next_cursor: str | None = None
+
+    def parsed(self) -> Iterator[tuple[Job, bytes]]:
+        """Yield each job, and its JSON."""
+        for raw in self.jobs:
+            yield decode(bytes(raw), Job), bytes(raw)
+
+
 class Client:
     """Requests to one address, with one token."""
 
-    def __init__(self, url: str, token: str, *, certificate: str = "") -> None:
-        """Take the address and the token; `certificate` is the only one to trust, if given."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Failure(f"{url}: not the address of a service; http://HOST:PORT is one")
-        self.url = url.rstrip("/")
-        self._parts = parts
+    def __init__(self, url: str, token: str, *, tls: ssl.SSLContext | None = None) -> None:
+        """Begin with no connection; `tls` is what to trust, if not what the system does."""
+        self.url = url
+        self._parts = urlsplit(url)
         self._token = token
-        self._certificate = certificate
+        self._tls = tls
 
     def request(
         self,
@@ -94,6 +99,19 @@ class Client:
     def get(self, path: str, **query: Any) -> Reply:
         """GET a path; a query parameter may be a list, and is left out when None."""
         return self.request("GET", f"{path}{_query(query)}")
+
+    def page(self, **query: Any) -> Page:
+        """Return one page of the list of jobs."""
+        return decode(self.get("/v1/jobs", **query).body, Page)
+
+    def jobs(self, **query: Any) -> Iterator[tuple[Job, bytes]]:
+        """Yield jobs with their JSON, the newest first; a page is asked for when it is needed."""
+        cursor: str | None = None
+        while True:
+            page = self.page(limit=PAGE, cursor=cursor, **query)
+            yield from page.parsed()
+            if (cursor := page.next_cursor) is None:
+                return
 
     def stream(self, path: str, *, timeout_s: float | None = None, **query: Any) -> Iterator[bytes]:
         """GET a path and yield its body as it arrives; raises Refused, Unreachable.
@@ -145,9 +163,8 @@ class Client:
         host, port = self._parts.hostname or "", self._parts.port
         connection: http.client.HTTPConnection
         if self._parts.scheme == "https":
-            connection = http.client.HTTPSConnection(
-                host, port, timeout=CONNECT_S, context=_tls(self._certificate)
-            )
+            context = self._tls or ssl.create_default_context()
+            connection = http.client.HTTPSConnection(host, port, timeout=CONNECT_S, context=context)
         else:
             connection = http.client.HTTPConnection(host, port, timeout=CONNECT_S)
         try:
@@ -180,33 +197,6 @@ class Client:
 
 class Broken(Unreachable):
     """A connection broke before the answer was complete: nobody knows whether it was heard."""
-
-
-def open_client(settings: Settings, url: str | None = None) -> Client:
-    """Return a client for `url`, or else for the front of the service that `settings` describe."""
-    address = url or settings.front_url
-    token = os.environ.get("SQUALL_TOKEN") or read_token(settings, address)
-    is_ours = address == settings.front_url
-    return Client(address, token, certificate=settings.front.tls_certificate if is_ours else "")
-
-
-def read_token(settings: Settings, url: str | None = None) -> str:
-    """Return the token of the service on this machine; raises Failure when there is none yet.
-
-    It goes to this machine only: for a `url` elsewhere it is refused.
-    """
-    if url is not None and not _is_here(url, settings):
-        raise Failure(f"{url} is another machine's: give its token in SQUALL_TOKEN")
-    state = StateDir(settings.state.dir)
-    try:
-        if not state.token_file.exists():
-            raise Failure(
-                f"no token at {state.token_file}: it is made at the first `squall up`; for a"
-                " service that runs elsewhere give SQUALL_TOKEN and --url"
-            )
-        return state.token()
-    except (OSError, SettingsError) as exc:
-        raise Failure(f"the token cannot be read: {exc}") from exc
 
 
 def job_path(job_id: str) -> str:
@@ -263,24 +253,3 @@ def _by_nginx(status: int) -> str:
     if status == 413:
         return "too large for one request (http.body_bytes)"
     return f"the answer is {status} {http.client.responses.get(status, '')}".rstrip()
-
-
-def _is_here(url: str, settings: Settings) -> bool:
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or url == settings.front_url or host == settings.front.host:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _tls(certificate: str) -> ssl.SSLContext:
-    if not certificate:
-        return ssl.create_default_context()
-    # the front's own certificate, named in the settings that also name the address: it and
-    # nothing else is trusted, whatever host name it was made for
-    context = ssl.create_default_context(cafile=certificate)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from service.cli.errors import Failure
 from service.errors import SettingsError
-from service.settings import Key, Loaded, Settings, load
+from service.settings import Key, Loaded, Settings, in_force, load
 from service.state import StateDir
 
 if TYPE_CHECKING:
@@ -40,11 +39,11 @@ COMMANDS = {
 }
 
 
-class Given:
-    """What was given for the whole command line; `click.pass_obj` hands it to commands."""
+class Context:
+    """Which service a command is about; `click.pass_obj` hands it to commands."""
 
     def __init__(self, config: str | None, url: str | None) -> None:
-        """Take the global options."""
+        """Begin with the options of the whole command line; nothing is read yet."""
         self.config = config
         self.url = url
 
@@ -63,16 +62,13 @@ class Given:
         """
         settings = self.load().settings
         try:
-            in_force = StateDir(settings.state.dir).settings.read_bytes()
-            return msgspec.json.decode(in_force, type=Settings)
-        except OSError:
-            return settings  # not started by `up`, or by another user
-        except msgspec.MsgspecError as exc:
-            raise Failure(f"what `squall up` left in the state directory is wrong: {exc}") from exc
+            return in_force(StateDir(settings.state.dir).settings) or settings
+        except SettingsError as exc:
+            raise Failure(str(exc)) from exc
 
     def client(self) -> Client:
         """Return a client of the service."""
-        from service.cli.client import open_client
+        from service.cli.address import open_client
 
         return open_client(self.settings(), self.url)
 
@@ -119,4 +115,4 @@ class Commands(click.Group):
 @click.pass_context
 def squall(ctx: click.Context, config: str | None, url: str | None) -> None:
     """Run operating-system commands as jobs: durable, live, honest about how each one ended."""
-    ctx.obj = Given(config, url)
+    ctx.obj = Context(config, url)

@@ -6,15 +6,15 @@ import click
 import msgspec
 
 from service import __version__
-from service.cli.commands import Given
+from service.cli.commands import Context
 
 
 @click.command("check-config")
 @click.option("--json", "as_json", is_flag=True, help="An object: each key's value and source.")
 @click.pass_obj
-def check_config(given: Given, as_json: bool) -> None:
+def check_config(context: Context, as_json: bool) -> None:
     """Print every setting in force and where it comes from, or all that is wrong with them."""
-    loaded = given.load()
+    loaded = context.load()
     found = {
         f"{section}.{key}": (getattr(getattr(loaded.settings, section), key), source)
         for (section, key), source in loaded.sources.items()
@@ -37,11 +37,11 @@ def check_config(given: Given, as_json: bool) -> None:
 
 @click.command()
 @click.pass_obj
-def token(given: Given) -> None:
+def token(context: Context) -> None:
     """Print the token of the service on this machine."""
-    from service.cli.client import read_token
+    from service.cli.address import read_token
 
-    click.echo(read_token(given.settings()))
+    click.echo(read_token(context.settings()))
 
 
 @click.command()

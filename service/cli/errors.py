@@ -65,7 +65,7 @@ class Refused(Failure):
     """The service answered, and not with what was asked for."""
 
     def __init__(self, problem: Problem, retry_after_s: float) -> None:
-        """Take the problem, and how long to wait before another try is worth it."""
+        """Say what the problem says; another try is worth it after `retry_after_s`."""
         super().__init__(str(problem))
         self.problem = problem
         self.retry_after_s = retry_after_s

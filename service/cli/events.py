@@ -1,8 +1,8 @@
-"""Changes of state of all jobs, as they happen."""
+"""Changes of state of all jobs as they happen, and the ends of many among them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from service.cli.client import Client, decode
@@ -40,6 +40,25 @@ def changes(client: Client) -> Iterator[Change | None]:
         yield change
 
 
+def ends(client: Client, ids: Iterable[str]) -> Iterator[tuple[Job | None, bytes]]:
+    """Yield each job with its JSON as it ends; None for one that is forgotten by now."""
+    awaited = set(ids)
+    if not awaited:
+        return
+    for change in changes(client):
+        known = _listed_since(client, min(awaited)) if change is None else {}
+        for job, content in known.values() if change is None else [(change.job, change.raw)]:
+            if job.id in awaited and job.has_ended:
+                awaited.discard(job.id)
+                yield job, content
+        if change is None:
+            for job_id in awaited - known.keys():
+                awaited.discard(job_id)
+                yield None, b""
+        if not awaited:
+            return
+
+
 def _changes(client: Client, after: int | None) -> Iterator[Change | None]:
     number = 0
     for line in lines(client.stream("/v1/events", timeout_s=SILENCE_S, after=after)):
@@ -49,3 +68,13 @@ def _changes(client: Client, after: int | None) -> Iterator[Change | None]:
             yield Change(number, decode(line[6:], Job), line[6:])
         elif line.startswith(b":") or (line.startswith(b"retry:") and after is None):
             yield None
+
+
+def _listed_since(client: Client, oldest: str) -> dict[str, tuple[Job, bytes]]:
+    """Return the jobs of the list back to `oldest`: ids are in order of time."""
+    found = {}
+    for job, content in client.jobs():
+        if job.id < oldest:
+            break
+        found[job.id] = job, content
+    return found

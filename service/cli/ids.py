@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from service.cli.errors import Failure
-from service.cli.listing import page
 from service.cli.text import printable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def resolve(client: Client, given: str) -> str:
         raise Failure(
             f"{printable(given)!r} is not a job's id, nor the last 8 to 12 letters of one"
         )
-    recent = page(client.get("/v1/jobs", limit=RECENT)).parsed()
+    recent = islice(client.jobs(), RECENT)
     found = [job.id for job, _ in recent if job.id.endswith(text)]
     if len(found) == 1:
         return found[0]

@@ -6,11 +6,10 @@ import click
 import msgspec
 
 from service.cli import spec
-from service.cli.client import job_path
-from service.cli.commands import Given
+from service.cli.client import Page, decode, job_path
+from service.cli.commands import Context
 from service.cli.errors import Failure, note
 from service.cli.ids import resolve
-from service.cli.listing import page
 from service.jobs import Job
 
 STATES = ["queued", "running", "succeeded", "failed", "cancelled", "lost"]
@@ -43,7 +42,7 @@ def print_json(body: bytes) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the service's own answer.")
 @click.pass_obj
 def ps(
-    given: Given,
+    context: Context,
     state: tuple[str, ...],
     label: tuple[tuple[str, str], ...],
     limit: int,
@@ -52,12 +51,12 @@ def ps(
 ) -> None:
     """List jobs, the newest first."""
     labels = [f"{name}:{value}" for name, value in label]
-    reply = given.client().get("/v1/jobs", state=state, label=labels, limit=limit, cursor=cursor)
+    reply = context.client().get("/v1/jobs", state=state, label=labels, limit=limit, cursor=cursor)
     if as_json:
         return print_json(reply.body)
     from service.cli import tables
 
-    shown = [job for job, _ in page(reply).parsed()]
+    shown = [job for job, _ in decode(reply.body, Page).parsed()]
     if not shown:
         return note("no such jobs" if state or label else "no jobs yet; `squall run -- date`")
     tables.jobs(shown)
@@ -68,9 +67,9 @@ def ps(
 @click.argument("job_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print the service's own answer.")
 @click.pass_obj
-def show(given: Given, job_id: str, as_json: bool) -> None:
+def show(context: Context, job_id: str, as_json: bool) -> None:
     """Show all that is known about a job."""
-    client = given.client()
+    client = context.client()
     reply = client.get(job_path(resolve(client, job_id)))
     if as_json:
         return print_json(reply.body)
@@ -84,12 +83,12 @@ def show(given: Given, job_id: str, as_json: bool) -> None:
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print each job, one a line.")
 @click.pass_obj
-def cancel(given: Given, job_ids: tuple[str, ...], as_json: bool) -> int:
+def cancel(context: Context, job_ids: tuple[str, ...], as_json: bool) -> int:
     """Stop jobs: first the signal that was agreed on, SIGKILL after the grace.
 
     A queued job never starts; one that has ended stays as it is.
     """
-    client, failed = given.client(), 0
+    client, failed = context.client(), 0
     for job_id in job_ids:
         try:
             reply = client.cancel(resolve(client, job_id))
@@ -108,9 +107,9 @@ def cancel(given: Given, job_ids: tuple[str, ...], as_json: bool) -> int:
 @click.argument("job_id", metavar="ID")
 @click.argument("name", metavar="SIGNAL", type=spec.signal_name)
 @click.pass_obj
-def send_signal(given: Given, job_id: str, name: str) -> None:
+def send_signal(context: Context, job_id: str, name: str) -> None:
     """Send a signal to all processes of a running job; TERM, SIGTERM and 15 are the same."""
-    client = given.client()
+    client = context.client()
     path = f"{job_path(resolve(client, job_id))}/signal"
     client.request("POST", path, msgspec.json.encode({"signal": name}))
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from service import programs
-from service.cli.commands import Given
+from service.cli.commands import Context
 from service.cli.errors import Failure, note
 from service.errors import ServiceError
 
@@ -28,7 +28,7 @@ from service.errors import ServiceError
 @click.option("--foreground", is_flag=True, help="Stay until Ctrl-C, TERM or `squall down`.")
 @click.pass_obj
 def up(
-    given: Given,
+    context: Context,
     host: str | None,
     port: int | None,
     behind_proxy: bool | None,
@@ -41,7 +41,7 @@ def up(
     Other settings than these come from the configuration file or the environment; `squall
     check-config` names them all.
     """
-    loaded = given.load(
+    loaded = context.load(
         {
             ("front", "host"): host,
             ("front", "port"): port,
@@ -53,33 +53,33 @@ def up(
 
     def progress(name: str, event: str) -> None:
         if (name, event) == ("squall", "ready"):
-            _say_up(given, "up", "Ctrl-C" if foreground else "squall down")
+            _say_up(context, "up", "Ctrl-C" if foreground else "squall down")
         else:
             _say(name, event)
 
     with _failures():
         if not programs.up(loaded, foreground=foreground, progress=progress):
-            _say_up(given, "up already", "squall down")
+            _say_up(context, "up already", "squall down")
 
 
 @click.command()
 @click.pass_obj
-def down(given: Given) -> None:
+def down(context: Context) -> None:
     """Stop everything: no new work, running jobs finish up to the drain limit, then all ends."""
     with _failures():
-        was_up = programs.down(given.load(), progress=_say)
+        was_up = programs.down(context.load(), progress=_say)
     click.echo("squall is down" if was_up else "squall was not up")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="An object: the address, and each process.")
 @click.pass_obj
-def status(given: Given, as_json: bool) -> int:
+def status(context: Context, as_json: bool) -> int:
     """Show the processes; the exit code is 0 when all of them are ready."""
     with _failures():
-        processes = programs.status(given.load())
+        processes = programs.status(context.load())
     all_ready = bool(processes) and all(process.ready for process in processes)
-    url = given.settings().front_url
+    url = context.settings().front_url
     if as_json:
         click.echo(msgspec.json.encode({"url": url, "ready": all_ready, "processes": processes}))
     elif not processes:
@@ -94,21 +94,21 @@ def status(given: Given, as_json: bool) -> int:
 
 @click.command()
 @click.pass_obj
-def reload(given: Given) -> None:
+def reload(context: Context) -> None:
     """Restart one process after another, without losing a request.
 
     Running jobs have up to the drain limit to finish. The configuration file is read anew.
     """
     with _failures():
-        programs.reload(given.load(), progress=_say)
+        programs.reload(context.load(), progress=_say)
 
 
 def _say(name: str, event: str) -> None:
     click.echo(f"{name:<6}  {event}")
 
 
-def _say_up(given: Given, how: str, stop: str) -> None:
-    settings = given.settings()
+def _say_up(context: Context, how: str, stop: str) -> None:
+    settings = context.settings()
     click.echo(f"squall is {how} at {settings.front_url}")
     click.echo("  try it     squall run -- echo hello")
     click.echo(f"  token      {Path(settings.state.dir, 'token')}; squall token prints it")

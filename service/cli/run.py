@@ -14,7 +14,7 @@ import click
 
 from service.cli import spec
 from service.cli.client import Client
-from service.cli.commands import Given
+from service.cli.commands import Context
 from service.cli.errors import EXIT_SIGNAL, EXIT_SQUALL, Failure, note
 from service.cli.exits import exit_code, explain
 from service.cli.follow import items
@@ -32,7 +32,7 @@ from service.jobs import Job
     help="Leave standard input alone; it is empty for the command.",
 )
 @click.pass_obj
-def run(given: Given, /, no_stdin: bool, **asked: Any) -> int:
+def run(context: Context, /, no_stdin: bool, **asked: Any) -> int:
     """Run a command as a job, as if it ran here.
 
     Its output arrives as it is written, each stream on the same one here, and standard input is
@@ -42,7 +42,7 @@ def run(given: Given, /, no_stdin: bool, **asked: Any) -> int:
     command cannot be run, and 125 when squall itself fails.
     """
     try:
-        client = given.client()
+        client = context.client()
         document = spec.build(**asked)
         if not no_stdin and has_input():
             document["stdin"] = "open"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from service.cli import spec
-from service.cli.commands import Given
+from service.cli.commands import Context
 from service.cli.exits import HOLD_S, exit_code, explain
 from service.cli.jobs import print_json
 
@@ -19,12 +19,12 @@ from service.cli.jobs import print_json
 @click.option("-w", "--wait", is_flag=True, help="Wait for its end, and exit as `run` does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job instead of its id.")
 @click.pass_obj
-def submit(given: Given, /, stdin: bool, wait: bool, as_json: bool, **asked: Any) -> int:
+def submit(context: Context, /, stdin: bool, wait: bool, as_json: bool, **asked: Any) -> int:
     """Have a command run as a job, and print the job's id."""
-    client = given.client()
+    client = context.client()
     document = spec.build(**asked)
     if stdin:
-        content = spec.read_stdin(given.settings().http.body_bytes)
+        content = spec.read_stdin(context.settings().http.body_bytes)
         document["stdin"] = spec.stdin_field(content)
     headers = {"Idempotency-Key": os.urandom(16).hex()}
     reply = client.request("POST", "/v1/jobs", spec.encode(document), headers=headers)

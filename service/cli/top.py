@@ -9,6 +9,7 @@ import sys
 import termios
 import time
 import tty
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -21,19 +22,80 @@ from rich.text import Text
 
 from service.cli import tables
 from service.cli.client import Client
-from service.cli.commands import Given
+from service.cli.commands import Context
 from service.cli.errors import EXIT_SIGNAL, Failure
 from service.cli.events import changes
 from service.cli.output import write
-from service.cli.overview import Overview, read_overview
 from service.cli.text import printable
-from service.jobs import Job
+from service.jobs import ENDED, Job
 
 DRAW_S = 0.25
 # Longer than the service is ever silent: a heartbeat comes every 15 seconds.
 STALE_S = 20.0
 ENDED_SHARE = 3  # of the screen's lines, one in so many is for what has ended
 HEAD_LINES = 4
+ENDS_KEPT = 50
+RATE_S = 10.0
+
+
+class Overview:
+    """The jobs of one moment; `apply` moves on to the next."""
+
+    def __init__(self, queued: set[str], running: list[Job], ended: list[Job]) -> None:
+        """Begin with what the list says; `ended` are the newest."""
+        self.queued = queued
+        self._running = {job.id: job for job in running}
+        self._ended = {job.id: job for job in ended}
+        self._ends: deque[float] = deque()
+        self._since = time.monotonic()
+
+    def apply(self, job: Job) -> None:
+        """Go on to what a change has made of a job."""
+        self.queued.discard(job.id)
+        self._running.pop(job.id, None)
+        if job.state == "queued":
+            self.queued.add(job.id)
+        elif job.state == "running":
+            self._running[job.id] = job
+        else:
+            self._ends.append(time.monotonic())
+            self._ended[job.id] = job
+            if len(self._ended) > ENDS_KEPT:
+                del self._ended[next(iter(self._ended))]
+
+    def follow_on(self, earlier: Overview) -> None:
+        """Go on counting ends where an earlier overview stopped."""
+        self._ends, self._since = earlier._ends, earlier._since
+
+    def running(self) -> list[Job]:
+        """Return what runs, the oldest first."""
+        return sorted(self._running.values(), key=lambda job: job.started_at or job.created_at)
+
+    def ended(self) -> list[Job]:
+        """Return what has ended, the newest end first."""
+        return sorted(self._ended.values(), key=lambda job: job.finished_at or "", reverse=True)
+
+    def rate(self) -> float:
+        """Return how many jobs a second have ended, over the last ten seconds."""
+        now = time.monotonic()
+        while self._ends and self._ends[0] < now - RATE_S:
+            self._ends.popleft()
+        return len(self._ends) / min(RATE_S, max(now - self._since, 1.0))
+
+
+def read_overview(client: Client) -> Overview:
+    """Ask the list."""
+    newest = client.page(state=sorted(ENDED), limit=ENDS_KEPT)
+    return Overview(
+        {job.id for job in _in_state(client, "queued")},
+        list(_in_state(client, "running")),
+        sorted((job for job, _ in newest.parsed()), key=lambda job: job.finished_at or ""),
+    )
+
+
+def _in_state(client: Client, state: str) -> Iterator[Job]:
+    return (job for job, _ in client.jobs(state=state))
+
 
 News = Job | Overview | Failure
 
@@ -43,12 +105,12 @@ News = Job | Overview | Failure
     "--json", "as_json", is_flag=True, help="Each job that changes its state, one a line."
 )
 @click.pass_obj
-def top(given: Given, as_json: bool) -> int:
+def top(context: Context, as_json: bool) -> int:
     """Show what runs, the oldest first, and what has ended last, until `q` or Ctrl-C.
 
     Where standard output is no terminal, print it once.
     """
-    client = given.client()
+    client = context.client()
     try:
         if as_json:
             _print_changes(client)

@@ -47,10 +47,7 @@ def in_force(files: FleetFiles, loaded: Loaded) -> Settings:
 
     They do not change with the configuration file before a reload has taken it over.
     """
-    try:
-        return msgspec.json.decode(files.settings.read_bytes(), type=Settings)
-    except FileNotFoundError:
-        return loaded.settings
+    return settings_.in_force(files.settings) or loaded.settings
 
 
 def read_anew(files: FleetFiles, loaded: Loaded) -> tuple[dict[str, str], Settings]:

@@ -15,7 +15,6 @@ from service.web.problems import RangeNotSatisfiable, wrong_field
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1000
 SEQ_MAX = 2**53
 STATES: tuple[jobs.State, ...] = tuple(jobs.MOVES)
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Parameters:
@@ -72,7 +71,7 @@ def list_query(request: HTTPServerRequest) -> Query:
         ),
     ]
     cursor = parameters.one("cursor")
-    if cursor is not None and not _ID.fullmatch(cursor):
+    if cursor is not None and not re.fullmatch(jobs.ID_PATTERN, cursor):
         wrong.append(FieldError("cursor", "is not one that this service gave"))
     limit = LIMIT_DEFAULT
     try:

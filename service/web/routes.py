@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.jobs import ID_PATTERN
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.running.runner import Runner
@@ -16,7 +17,7 @@ from service.web.page import PageHandler
 from service.web.session import SessionHandler
 from service.web.stdin import StdinHandler
 
-_ID = r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+_ID = f"({ID_PATTERN})"
 
 ROUTES = [
     (r"/v1/jobs", JobsHandler),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from service.cli.client import Client
-from service.cli.ends import ends
+from service.cli.events import ends
 
 from .conftest import Squall, error, json_lines
 

@@ -86,10 +86,24 @@ def test_address_is_the_front_of_the_settings(squall: Squall) -> None:
     assert f"http://127.0.0.1:{port};" in error(done)
 
 
-def test_address_that_is_none_is_refused(squall: Squall) -> None:
-    done = squall("--url", "localhost:8080", "ps", SQUALL_TOKEN="0123456789abcdef")
+@pytest.mark.parametrize("address", ["ftp://localhost:8080", "http://", "localhost:eighty", ":80"])
+def test_address_that_is_none_is_refused(squall: Squall, address: str) -> None:
+    done = squall("--url", address, "ps", SQUALL_TOKEN="0123456789abcdef")
     assert done.returncode == 1
     assert "http://HOST:PORT" in error(done)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_host_and_port_of_this_machine_need_no_scheme(squall: Squall, host: str) -> None:
+    address = f"{host}:{squall.url.rpartition(':')[2]}"
+    assert squall("--url", address, "ps").returncode == 0
+    assert squall("ps", SQUALL_URL=f"{address}/").returncode == 0
+
+
+def test_another_machine_without_a_scheme_is_asked_for_it(squall: Squall) -> None:
+    done = squall("--url", "squall.example.org:8080", "ps", SQUALL_TOKEN="0123456789abcdef")
+    assert done.returncode == 1
+    assert "say https://squall.example.org:8080, or http://" in error(done)
 
 
 @pytest.mark.parametrize(
