@@ -14,6 +14,7 @@ import time
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
@@ -44,6 +45,10 @@ ARGS_MAX = 4_096
 ENV_MAX = 1_024
 LABELS_MAX = 64
 SECONDS_MAX = 10 * 365 * 86_400
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+# An id is made right after `created_at` is: what differs more, differs since the clock was set.
+STEP_MS = 1000
 
 
 Wrong = Iterator[tuple[str, str]]
@@ -238,6 +243,16 @@ def rfc3339(microseconds: int) -> str:
 @functools.lru_cache(maxsize=16)
 def _to_the_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def least_id(time: str, later_ms: int = 0) -> str:
+    """Return what no id that is made from `time` on is less than, compared as text.
+
+    That holds while the clock isn't set back: `Ids` stay in order, and are then ahead of it.
+    """
+    since_epoch = datetime.fromisoformat(time) - EPOCH
+    milliseconds = max(since_epoch // timedelta(milliseconds=1) + later_ms, 0)
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"
 
 
 class Ids:

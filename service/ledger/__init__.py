@@ -58,16 +58,27 @@ class Submission(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Which jobs to list: any of `states`, all of `labels`, older than the job `before`."""
+    """Which jobs to list: any of `states`, all of `labels`, older than the job `before`.
+
+    They were accepted at `since` or later, and before `until` (times as in a Job), and `text`
+    occurs in the arguments, joined by blanks, whatever the case of its letters.
+    """
 
     states: tuple[State, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     limit: int = 50
     before: str | None = None
+    since: str | None = None
+    until: str | None = None
+    text: str = ""
 
 
 class Page(msgspec.Struct, frozen=True, dict=True):
-    """Jobs, newest first, and the id to go on `before`; None at the end."""
+    """Jobs, newest first, and the id to go on `before`; None at the end.
+
+    There may be fewer than the limit and more to come: a page is bounded in bytes too, and a
+    search in time.
+    """
 
     jobs: list[Job]
     next_cursor: str | None

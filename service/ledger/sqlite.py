@@ -19,10 +19,21 @@ import apsw
 import msgspec
 
 from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
-from service.jobs import ENDED, End, Ids, Job, Spec, State, check_move, now
+from service.jobs import (
+    ENDED,
+    STEP_MS,
+    End,
+    Ids,
+    Job,
+    Spec,
+    State,
+    check_move,
+    least_id,
+    now,
+)
 from service.ledger import Asked, Bounds, Claim, Event, Page, Query, Start, Submission
 from service.ledger.connection import Turn, Wal, connect, migrate, refuse_unsound_sqlite
-from service.ledger.pages import page_sql
+from service.ledger.pages import PAGE_BYTES, Part, add_functions, is_searched, read_part
 from service.ledger.rows import (
     COLUMNS,
     END_COLUMNS,
@@ -40,6 +51,11 @@ T = TypeVar("T")
 
 # Far more than a follower that reconnects can have missed.
 EVENTS_KEPT = 100_000
+
+# A search ends after so long, and looks at so many jobs at first, then at as many as take so long.
+SEARCH_S = 2.0
+SEARCH_SPAN = 10_000
+SEARCH_PART_S = 0.015
 
 _ids = msgspec.json.Decoder(list[str]).decode
 
@@ -68,6 +84,7 @@ class SqliteLedger:
                 migrate(self._db)
             self._wal = Wal(path)
             self._read_db = connect(path, is_reader=True)
+            add_functions(self._read_db)
         except (apsw.Error, LedgerError) as exc:
             os.close(self._turn)
             raise LedgerError(f"{path}: {exc}") from exc
@@ -97,6 +114,8 @@ class SqliteLedger:
         """Write new queued jobs, all or none, and claim up to `room`."""
         created_at = now()
         jobs = [new_job(self._new_id(), spec, created_at, rerun_of) for spec in specs]
+        least, beyond = least_id(created_at), least_id(created_at, STEP_MS)
+        stepped = [job.id for job in jobs if not least <= job.id < beyond]
         rows = [row_of(job, spec) for job, spec in zip(jobs, specs, strict=True)]
         new = [Claim(job.id, spec, created_at) for job, spec in zip(jobs, specs, strict=True)]
 
@@ -112,6 +131,8 @@ class SqliteLedger:
             else:
                 _insert(self._db, jobs, rows)
                 claims = _claim(self._db, owner, room)
+            if stepped:
+                _note_stepped(self._db, stepped)
             if key:
                 ids = encode([job.id for job in jobs]).decode()
                 self._db.execute(
@@ -216,15 +237,35 @@ class SqliteLedger:
 
     async def page(self, query: Query) -> Page:
         """Return one page of jobs."""
-        sql, bindings = page_sql(query)
+        if not is_searched(query):
+            part = await self._read_part(query)
+            return Page(part.jobs, part.before)
+        return await self._search(query)
 
-        def read() -> Page:
-            jobs = [job_of(*row) for row in self._read_db.execute(sql, bindings)]
-            has_more = len(jobs) > query.limit
-            jobs = jobs[: query.limit]
-            return Page(jobs, jobs[-1].id if has_more else None)
+    async def _search(self, query: Query) -> Page:
+        """Look at more and more jobs until the page is full, or the time is up."""
+        until = time.monotonic() + SEARCH_S
+        jobs: list[Job] = []
+        span, room = SEARCH_SPAN, PAGE_BYTES
+        while True:
+            begun_at = time.monotonic()
+            part = await self._read_part(query, span, room)
+            seconds = time.monotonic() - begun_at
+            jobs += part.jobs
+            room -= part.size
+            left = query.limit - len(part.jobs)
+            if part.is_full or part.before is None or not left or begun_at + seconds > until:
+                return Page(jobs, part.before)
+            span = span * 2 if seconds < SEARCH_PART_S else span
+            query = msgspec.structs.replace(query, before=part.before, limit=left)
 
-        return await self._reads.call(read, same=query)
+    async def _read_part(
+        self, query: Query, span: int | None = None, room: int = PAGE_BYTES
+    ) -> Part:
+        def read() -> Part:
+            return read_part(self._read_db, query, span, room)
+
+        return await self._reads.call(read, same=(query, span, room))
 
     async def unfinished(self, owner: str) -> list[Job]:
         """Return the jobs that this owner has claimed and not ended."""
@@ -371,6 +412,10 @@ def _insert(
     labels = [(name, value, job.id) for job in jobs for name, value in job.labels.items()]
     if labels:
         db.executemany("INSERT INTO labels VALUES (?, ?, ?)", labels)
+
+
+def _note_stepped(db: apsw.Connection, ids: Sequence[str]) -> None:
+    db.executemany("UPDATE jobs SET has_clock_stepped = 1 WHERE id = ?", [(id,) for id in ids])
 
 
 def _is_any_waiting(db: apsw.Connection) -> bool:

@@ -12,7 +12,7 @@ from service.jobs import Job, Spec
 from service.web.handler import Handler
 from service.web.jobs import Signal
 from service.web.problems import MEDIA_TYPE
-from service.web.query import LIMIT_DEFAULT, LIMIT_MAX, STATES
+from service.web.query import LIMIT_DEFAULT, LIMIT_MAX, STATES, TEXT_MAX
 
 Node = dict[str, Any]
 
@@ -85,6 +85,16 @@ def _paths() -> Node:
                 parameters=[
                     _query("state", _array({"enum": list(STATES)})),
                     _query("label", _array({"type": "string", "description": "KEY:VALUE"})),
+                    _query("since", _time("accepted then or later")),
+                    _query("until", _time("accepted before then")),
+                    _query(
+                        "q",
+                        {
+                            "type": "string",
+                            "maxLength": TEXT_MAX,
+                            "description": "text in the arguments joined by blanks, case-blind",
+                        },
+                    ),
                     _query(
                         "limit",
                         {
@@ -258,6 +268,10 @@ def _json(schema: Node) -> Node:
 def _content(schema: Node, *media_types: str) -> Node:
     content = {media_type: {"schema": schema} for media_type in media_types}
     return {"description": "the answer", "content": content}
+
+
+def _time(description: str) -> Node:
+    return {"type": "string", "format": "date-time", "description": description}
 
 
 def _query(name: str, schema: Node) -> Node:

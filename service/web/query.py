@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from tornado.httputil import HTTPServerRequest
 
@@ -14,7 +15,14 @@ from service.web.problems import RangeNotSatisfiable, wrong_field
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1000
 SEQ_MAX = 2**53
+TEXT_MAX = 1000
+# The last one of the year 9999: times are compared as text.
+MICROSECONDS_MAX = 253_402_300_800_000_000 - 1
+LIST_PARAMETERS = ("state", "label", "since", "until", "q", "limit", "cursor")
 STATES: tuple[jobs.State, ...] = tuple(jobs.MOVES)
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[-+ ]\d\d:\d\d)", re.ASCII
+)
 
 
 class Parameters:
@@ -57,8 +65,9 @@ class Parameters:
 
 def list_query(request: HTTPServerRequest) -> Query:
     """Read the parameters of the list of jobs; Invalid names every wrong one."""
-    parameters = Parameters(request, ("state", "label", "limit", "cursor"))
-    wrong = [
+    parameters = Parameters(request, LIST_PARAMETERS)
+    times, wrong = _times(parameters)
+    wrong += [
         *(
             FieldError("state", f"no such state: {state!r}")
             for state in parameters.all("state")
@@ -70,6 +79,12 @@ def list_query(request: HTTPServerRequest) -> Query:
             if ":" not in label.lstrip(":")
         ),
     ]
+    labels = dict.fromkeys(parameters.all("label"))
+    if len(labels) > jobs.LABELS_MAX:
+        wrong.append(FieldError("label", f"at most {jobs.LABELS_MAX} can be asked for"))
+    text = parameters.one("q") or ""
+    if len(text) > TEXT_MAX:
+        wrong.append(FieldError("q", f"must have at most {TEXT_MAX} characters"))
     cursor = parameters.one("cursor")
     if cursor is not None and not re.fullmatch(jobs.ID_PATTERN, cursor):
         wrong.append(FieldError("cursor", "is not one that this service gave"))
@@ -82,9 +97,11 @@ def list_query(request: HTTPServerRequest) -> Query:
         raise Invalid(wrong)
     return Query(
         states=tuple(state for state in STATES if state in parameters.all("state")),
-        labels=tuple(_label(label) for label in parameters.all("label")),
+        labels=tuple(_label(label) for label in labels),
         limit=limit,
         before=cursor,
+        text=text,
+        **times,
     )
 
 
@@ -116,6 +133,31 @@ def byte_range(request: HTTPServerRequest, size: int) -> tuple[int, int] | None:
     if start >= size or start >= stop:
         raise RangeNotSatisfiable(size)
     return start, stop
+
+
+def _times(parameters: Parameters) -> tuple[dict[str, str], list[FieldError]]:
+    """Return `since` and `until` as times of the ledger, and what is wrong with them."""
+    times, wrong = {}, []
+    for name in ("since", "until"):
+        if (value := parameters.one(name)) is not None:
+            try:
+                times[name] = _time(value)
+            except ValueError:
+                wrong.append(FieldError(name, "must be a time like 2026-11-21T02:40:00Z"))
+    return times, wrong
+
+
+def _time(text: str) -> str:
+    """Return a time of RFC 3339 in UTC, rounded up to a microsecond; ValueError."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise ValueError("not a time")
+    day, second, fraction, zone = match.groups("")
+    # in a query that was not quoted, a '+' has become a blank
+    time = datetime.fromisoformat(f"{day}T{second}{zone.upper().replace(' ', '+')}")
+    nanoseconds = int(fraction[1:].ljust(9, "0"))
+    microseconds = (time - jobs.EPOCH) // timedelta(microseconds=1) - -nanoseconds // 1000
+    return jobs.rfc3339(min(max(microseconds, 0), MICROSECONDS_MAX))
 
 
 def _label(label: str) -> tuple[str, str]:

@@ -126,6 +126,12 @@ def test_a_body_too_large_is_refused_whole(start_service):
         ("state=done", "state"),
         ("label=novalue", "label"),
         ("cursor=zzz", "cursor"),
+        ("since=yesterday", "since"),
+        ("since=2026-11-21", "since"),
+        ("until=2026-11-21T02:40:00", "until"),
+        ("until=2026-13-21T02:40:00Z", "until"),
+        ("q=" + "x" * 1001, "q"),
+        ("&".join(f"label=a:{n}" for n in range(65)), "label"),
         ("sate=queued", "sate"),
     ],
 )
