@@ -3,6 +3,9 @@
 Frozen data without I/O. A Job is the JSON object of the HTTP contract, field by field; the same
 names are columns in the ledger. Times are RFC 3339 strings in UTC with microseconds, which also
 sort as text; durations are seconds; sizes are bytes.
+
+What a field means stands beside it and nowhere else: the OpenAPI document, the options of the
+command line, the page's form and the tables of docs/http.md have it from `described`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import functools
 import secrets
 import signal
 import time
+import typing
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -55,32 +59,65 @@ Wrong = Iterator[tuple[str, str]]
 Checks = Mapping[str, Callable[[Any], Wrong]]
 
 
-class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a job is stopped: `signal` first, SIGKILL after `grace` seconds."""
+def _is(title: str, description: str, *examples: object, **schema: Any) -> Meta:
+    """What people are told of a field; `schema` says to programs what `checks` looks for."""
+    return Meta(
+        title=title,
+        description=description,
+        examples=[*examples] or None,
+        extra_json_schema=schema or None,
+    )
 
-    signal: str = "SIGTERM"
-    grace: Annotated[float, Meta(ge=0, le=86_400)] = 5.0
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a job is stopped."""
+
+    signal: Annotated[str, _is("Signal", "The signal that asks the command to end.", "SIGINT")] = (
+        "SIGTERM"
+    )
+    grace: Annotated[
+        Annotated[float, Meta(ge=0, le=86_400)],
+        _is("Grace", "Seconds until SIGKILL, where the command does not end by itself.", 30),
+    ] = 5.0
 
     checks: ClassVar[Checks] = {"signal": lambda name: _wrong_signal(name)}
+
+
+Count = Annotated[int, Meta(ge=0, le=2**31)]
+Bytes = Annotated[int, Meta(ge=0, le=2**62)]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a job may use: resource limits (setrlimit(2)), and the bytes kept of each stream."""
 
-    address_space: Annotated[int, Meta(ge=0, le=2**62)] | None = None
-    cpu_seconds: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    open_files: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    processes: Annotated[int, Meta(ge=0, le=2**31)] | None = None
-    file_size: Annotated[int, Meta(ge=0, le=2**62)] | None = None
-    core_size: Annotated[int, Meta(ge=0, le=2**62)] | None = None
-    output_bytes: Annotated[int, Meta(ge=0, le=2**40)] | None = None
+    address_space: Annotated[
+        Bytes | None, _is("Address space", "Bytes of memory that a process may map.", 2**30)
+    ] = None
+    cpu_seconds: Annotated[
+        Count | None, _is("CPU seconds", "Seconds of processor time that a process may use.", 60)
+    ] = None
+    open_files: Annotated[
+        Count | None, _is("Open files", "Descriptors that a process may have.", 256)
+    ] = None
+    processes: Annotated[
+        Count | None,
+        _is("Processes", "Processes of the service's user, other jobs' included.", 500),
+    ] = None
+    file_size: Annotated[
+        Bytes | None, _is("File size", "Bytes that a file may grow to.", 2**30)
+    ] = None
+    core_size: Annotated[Bytes | None, _is("Core size", "Bytes of a core dump.", 0)] = None
+    output_bytes: Annotated[
+        Annotated[int, Meta(ge=0, le=2**40)] | None,
+        _is("Output bytes", "Bytes kept of each output stream: half head, half tail.", 2**20),
+    ] = None
 
 
 class Stdin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the command reads on its standard input: one of `text` and `base64`."""
 
-    text: str | None = None
-    base64: str | None = None
+    text: Annotated[str | None, _is("Text", "Text, sent as UTF-8.", "hello\n")] = None
+    base64: Annotated[str | None, _is("Base64", "Any bytes, as base64.", "aGVsbG8K")] = None
 
     def content(self) -> bytes:
         """Return the bytes to feed; ValueError when `base64` is not base64."""
@@ -94,21 +131,73 @@ class Spec(
 ):
     """What was asked: one command, and how to run it."""
 
-    args: Annotated[list[str], Meta(min_length=1, max_length=ARGS_MAX)]
-    env: Annotated[dict[str, str], Meta(max_length=ENV_MAX)] = {}
-    cwd: str | None = None
-    stdin: Stdin | Literal["open"] | None = None
-    timeout: Annotated[float, Meta(gt=0)] | None = None
-    stop: Stop = Stop()
-    limits: Limits = Limits()
-    labels: Annotated[dict[str, str], Meta(max_length=LABELS_MAX)] = {}
+    args: Annotated[
+        Annotated[list[str], Meta(min_length=1, max_length=ARGS_MAX)],
+        _is(
+            "Command",
+            "The program and its arguments. No shell reads them:"
+            ' for a pipeline say `["sh", "-c", "..."]`.',
+            ["echo", "hello"],
+        ),
+    ]
+    env: Annotated[
+        Annotated[dict[str, str], Meta(max_length=ENV_MAX)],
+        _is(
+            "Environment",
+            "Variables added to a small base: `PATH`, `HOME`, `USER`, `LOGNAME`, `LANG`,"
+            " `SQUALL_JOB_ID`. The service's own environment is never passed on.",
+            {"TZ": "UTC"},
+        ),
+    ] = {}
+    cwd: Annotated[
+        str | None,
+        _is(
+            "Directory",
+            "Where to run, an absolute path. The home directory of the service's user by default.",
+            "/srv/data",
+        ),
+    ] = None
+    stdin: Annotated[
+        Stdin | Literal["open"] | None,
+        _is(
+            "Standard input",
+            'What the command reads: `{"text": "..."}`, `{"base64": "..."}`, or `"open"` for what'
+            " is sent while it runs. Empty by default.",
+            {"text": "hello\n"},
+            "open",
+        ),
+    ] = None
+    timeout: Annotated[
+        Annotated[float, Meta(gt=0, le=SECONDS_MAX)] | None,
+        _is("Timeout", "Seconds until the job is stopped. None by default.", 60),
+    ] = None
+    stop: Annotated[
+        Stop,
+        _is(
+            "Stop",
+            "How the job is stopped: `signal` first, SIGKILL after `grace` seconds.",
+            {"signal": "SIGINT", "grace": 30},
+        ),
+    ] = Stop()
+    limits: Annotated[
+        Limits,
+        _is(
+            "Limits",
+            "What the job may use: `address_space`, `cpu_seconds`, `open_files`, `processes`,"
+            " `file_size`, `core_size` (setrlimit(2)), and `output_bytes` kept of each stream.",
+            {"cpu_seconds": 60},
+        ),
+    ] = Limits()
+    labels: Annotated[
+        Annotated[dict[str, str], Meta(max_length=LABELS_MAX)],
+        _is("Labels", "Names and values to find the job by.", {"app": "web"}),
+    ] = {}
 
     checks: ClassVar[Checks] = {
         "args": lambda args: _wrong_args(args),
         "env": lambda env: _wrong_env(env),
         "cwd": lambda cwd: _wrong_cwd(cwd),
         "stdin": lambda stdin: _wrong_stdin(stdin),
-        "timeout": lambda timeout: _wrong_timeout(timeout),
         "labels": lambda labels: _wrong_labels(labels),
     }
 
@@ -146,10 +235,12 @@ NOTHING = Stream(bytes=0, dropped=0)
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One command accepted to be run once, as the ledger knows it."""
 
-    id: str
-    state: State
-    reason: Reason | None = None
-    error: str | None = None
+    id: Annotated[str, _is("Id", "A UUID, version 7: later jobs have greater ones.")]
+    state: Annotated[State, _is("State", "What may happen next, or how it ended.")]
+    reason: Annotated[Reason | None, _is("Reason", "Why it ended.")] = None
+    error: Annotated[
+        str | None, _is("Error", "Why it could not be started, or what else there is to say.")
+    ] = None
     args: list[str]
     env: dict[str, str] = {}
     cwd: str | None = None
@@ -157,20 +248,36 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop = Stop()
     limits: Limits = Limits()
     labels: dict[str, str] = {}
-    created_at: str
-    started_at: str | None = None
-    finished_at: str | None = None
-    duration: float | None = None
-    owner: str | None = None
-    pid: int | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    has_timed_out: bool = False
-    cancel_requested: bool = False
-    usage: Usage | None = None
-    stdout: Stream = NOTHING
-    stderr: Stream = NOTHING
-    rerun_of: str | None = None
+    created_at: Annotated[str, _is("Accepted", "When it was accepted.")]
+    started_at: Annotated[str | None, _is("Started", "When its command was started.")] = None
+    finished_at: Annotated[str | None, _is("Finished", "When it was over.")] = None
+    duration: Annotated[
+        float | None, _is("Duration", "Seconds from `started_at` to `finished_at`.")
+    ] = None
+    owner: Annotated[str | None, _is("Owner", "The process of squall that runs it.")] = None
+    pid: Annotated[int | None, _is("PID", "Its command's process id.")] = None
+    exit_code: Annotated[int | None, _is("Exit code", "What its command exited with.")] = None
+    signal: Annotated[str | None, _is("Signal", "The signal that ended its command.")] = None
+    has_timed_out: Annotated[
+        bool, _is("Timed out", "Whether it was stopped after `timeout` seconds.")
+    ] = False
+    cancel_requested: Annotated[
+        bool, _is("Cancel requested", "Whether somebody wants it stopped.")
+    ] = False
+    usage: Annotated[
+        Usage | None,
+        _is("Usage", "What it used: `user_seconds`, `system_seconds`, `max_rss_bytes`."),
+    ] = None
+    stdout: Annotated[
+        Stream,
+        _is(
+            "Standard output",
+            "`bytes` that the command wrote, `dropped` bytes that were not kept, and where output"
+            " is included `text`, or `base64` where it is not UTF-8.",
+        ),
+    ] = NOTHING
+    stderr: Annotated[Stream, _is("Standard error", "As `stdout`.")] = NOTHING
+    rerun_of: Annotated[str | None, _is("Rerun of", "The job that this one runs again.")] = None
 
     @property
     def has_ended(self) -> bool:
@@ -221,6 +328,20 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     stdout: Stream = NOTHING
     stderr: Stream = NOTHING
+
+
+def described(struct: type[msgspec.Struct]) -> dict[str, Meta]:
+    """Return title, description and examples of each field, by its name.
+
+    A job tells what was asked by the same names, so those are described once, in the spec.
+    """
+    found = dict(described(Spec)) if struct is Job else {}
+    hints = typing.get_type_hints(struct, include_extras=True)
+    for name in struct.__struct_fields__:
+        for meta in getattr(hints[name], "__metadata__", ()):
+            if meta.description:
+                found[name] = meta
+    return {name: found[name] for name in struct.__struct_fields__}
 
 
 def check_move(before: State, after: State) -> None:
@@ -325,11 +446,6 @@ def _wrong_stdin(stdin: object) -> Wrong:
         stdin.content()
     except ValueError:  # binascii.Error is one; so is a lone surrogate in text
         yield (".base64", "not base64") if stdin.text is None else (".text", "not valid Unicode")
-
-
-def _wrong_timeout(timeout: float | None) -> Wrong:
-    if timeout is not None and timeout > SECONDS_MAX:
-        yield "", f"must be at most {SECONDS_MAX} seconds"
 
 
 def _wrong_signal(name: str) -> Wrong:

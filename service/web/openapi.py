@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 import service
-from service.jobs import Job, Spec
+from service.jobs import Job, Spec, described
 from service.web.handler import Handler
 from service.web.jobs import Signal
 from service.web.problems import MEDIA_TYPE
@@ -40,6 +40,8 @@ def document() -> bytes:
     """Return the OpenAPI document as JSON."""
     types = [Spec, Job, Signal, ProblemDocument]
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    for name, told in described(Job).items():
+        schemas["Job"]["properties"][name] |= {"title": told.title, "description": told.description}
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
