@@ -7,6 +7,8 @@ ServiceError
 ├── KeyReused          an Idempotency-Key came back with another body
 ├── Full               too many jobs are queued
 ├── Draining           this process takes no new work
+├── Failing            something that this process does by itself does not work
+├── NoRoom             no descriptor, memory or process is to be had now
 ├── OwnerGone          the process that runs the job cannot be reached
 ├── LedgerError        the ledger cannot be read or written now
 └── SettingsError      the settings cannot be used
@@ -16,7 +18,11 @@ Which HTTP status each one becomes stands in `service.web.problems` and nowhere 
 
 from __future__ import annotations
 
+import errno
 from typing import NamedTuple
+
+# What the system says when it has nothing to spare: each goes away by itself.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
 
 
 class FieldError(NamedTuple):
@@ -61,6 +67,14 @@ class Draining(ServiceError):
     """This process is stopping and takes no new work."""
 
 
+class Failing(ServiceError):
+    """Something that this process does by itself does not work; it is tried again."""
+
+
+class NoRoom(ServiceError):
+    """No descriptor, memory or process is to be had at this moment; try again later."""
+
+
 class OwnerGone(ServiceError):
     """The process that runs the job cannot be reached."""
 
@@ -71,3 +85,10 @@ class LedgerError(ServiceError):
 
 class SettingsError(ServiceError):
     """The settings cannot be used; every line of `str()` names a key and where it was set."""
+
+
+def is_no_room(exc: BaseException) -> bool:
+    """Whether the system had no descriptor, memory or process to spare; it may have in a moment."""
+    return isinstance(exc, NoRoom | MemoryError) or (
+        isinstance(exc, OSError) and exc.errno in NO_ROOM
+    )

@@ -21,6 +21,7 @@ from service.running.retention import Retention
 from service.running.runner import Runner
 from service.settings import Settings
 from service.state import StateDir
+from service.tasks import Background
 from service.web.handler import App
 from service.web.routes import make_app
 
@@ -44,8 +45,15 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
         peers = Peers(state, port, settings.ports)
         metrics = Metrics(state.metrics, port)
         ledger = SqliteLedger(state.ledger, metrics.commit.observe)
+        background = Background()
         runner = Runner(
-            ledger, peers, state.journals, settings.jobs, str(port), on_end=metrics.job_ended
+            ledger,
+            peers,
+            state.journals,
+            settings.jobs,
+            str(port),
+            background,
+            on_end=metrics.job_ended,
         )
         retention = Retention(
             ledger, state.journals, state.run / "retention.lock", settings.retention
@@ -56,13 +64,13 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
             await runner.start()
             front = _server(app, [listener] if listener else _tcp_sockets(port))
             inner = _server(app, [_unix_socket(state, port)])
-            chores = [asyncio.create_task(c) for c in (retention.run(), metrics.watch_loop())]
+            background.start("retention", retention.run)
+            background.start("the measure of the loop's lag", metrics.watch_loop)
             log.info("ready on port %d", port)
             await stopping.wait()
-            for chore in chores:
-                chore.cancel()
             log.info("draining")
             await _drain(app, front, inner)
+            await background.stop()
         finally:
             ledger.close()
             peers.close()

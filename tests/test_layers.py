@@ -21,12 +21,14 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "state": {"errors"},
     "logs": set(),
+    "proc": set(),
+    "tasks": {"errors"},
     "guard": set(),
     "journal": BOTTOM,
     "ledger": BOTTOM,
     "metrics": BOTTOM,
     "peers": {"errors", "ledger", "state"},
-    "running": BOTTOM | {"journal", "ledger", "peers", "settings"},
+    "running": BOTTOM | {"journal", "ledger", "peers", "proc", "settings", "tasks"},
     "output": BOTTOM | {"journal", "ledger", "peers", "running"},
     "web": BOTTOM
     | {
@@ -38,9 +40,10 @@ MAY_IMPORT = {
         "running",
         "settings",
         "state",
+        "tasks",
         "service",
     },
-    "programs": {"errors", "settings", "state", "service"},
+    "programs": {"errors", "proc", "settings", "state", "service"},
     "cli": BOTTOM | {"settings", "state", "programs", "service"},
 }
 ABOVE_ALL = {"server", "__main__", "__init__"}

@@ -38,11 +38,22 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """That a claimed job's command runs."""
+    """That a claimed job's command runs, and its process's identity where that is known."""
 
     id: str
     pid: int
     started_at: str
+    boot_id: str | None = None
+    start_ticks: int | None = None
+
+
+class Leader(msgspec.Struct, frozen=True):
+    """A command's process: of all that ever have its number, the one that started then."""
+
+    job_id: str
+    pid: int
+    boot_id: str
+    start_ticks: int
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -135,6 +146,14 @@ class Ledger(Protocol):
         """Make up to `limit` of the oldest waiting jobs this owner's; durable as `submit` is."""
         ...
 
+    async def unclaim(self, owner: str, ids: Sequence[str]) -> list[str]:
+        """Put this owner's claims that were never started back into the queue, in their old places.
+
+        Those with a wish to cancel are cancelled instead, and returned. Any that is not this
+        owner's, or runs, or has ended, stays as it is.
+        """
+        ...
+
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run."""
         ...
@@ -180,6 +199,14 @@ class Ledger(Protocol):
 
     async def unfinished(self, owner: str) -> list[Job]:
         """Return the jobs that this owner has claimed and not ended."""
+        ...
+
+    async def leaders(self, owner: str) -> list[Leader]:
+        """Return the processes of this owner's jobs that are written down as running."""
+        ...
+
+    async def cancels(self, owner: str) -> list[str]:
+        """Return this owner's unfinished jobs that somebody wished to cancel."""
         ...
 
     async def owners(self) -> list[str]:

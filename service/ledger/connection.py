@@ -15,7 +15,13 @@ from service.errors import LedgerError
 SQLITE_MIN = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
 # The schema's versions, one script each; a script that has been released is never edited.
-SCRIPTS = ("schema.sql", "002-events.sql", "003-search.sql", "005-rerun.sql")
+SCRIPTS = (
+    "schema.sql",
+    "002-events.sql",
+    "003-search.sql",
+    "004-processes.sql",
+    "005-rerun.sql",
+)
 
 
 class Turn:

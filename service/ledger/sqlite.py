@@ -31,7 +31,7 @@ from service.jobs import (
     least_id,
     now,
 )
-from service.ledger import Asked, Bounds, Claim, Event, Page, Query, Start, Submission
+from service.ledger import Asked, Bounds, Claim, Event, Leader, Page, Query, Start, Submission
 from service.ledger.connection import Turn, Wal, connect, migrate, refuse_unsound_sqlite
 from service.ledger.pages import PAGE_BYTES, Part, add_functions, is_searched, read_part
 from service.ledger.rows import (
@@ -150,6 +150,14 @@ class SqliteLedger:
             return _claim(self._db, owner, limit)
 
         return await self._writes.call(write, is_durable=True)
+
+    async def unclaim(self, owner: str, ids: Sequence[str]) -> list[str]:
+        """Put claims that were never started back into the queue."""
+
+        def write() -> list[str]:
+            return _unclaim(self._db, owner, ids)
+
+        return await self._writes.call(write)
 
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run."""
@@ -273,6 +281,27 @@ class SqliteLedger:
 
         def read() -> list[Job]:
             return [job_of(*row) for row in self._read_db.execute(sql, (owner,))]
+
+        return await self._reads.call(read)
+
+    async def leaders(self, owner: str) -> list[Leader]:
+        """Return the processes of this owner's jobs that are written down as running."""
+        sql = (
+            "SELECT id, pid, boot_id, start_ticks FROM jobs"
+            " WHERE owner = ? AND finished_at IS NULL AND start_ticks IS NOT NULL"
+        )
+
+        def read() -> list[Leader]:
+            return [Leader(*row) for row in self._read_db.execute(sql, (owner,))]
+
+        return await self._reads.call(read)
+
+    async def cancels(self, owner: str) -> list[str]:
+        """Return this owner's unfinished jobs that somebody wished to cancel."""
+        sql = "SELECT id FROM jobs WHERE owner = ? AND cancel_requested = 1 AND finished_at IS NULL"
+
+        def read() -> list[str]:
+            return [id for (id,) in self._read_db.execute(sql, (owner,))]
 
         return await self._reads.call(read)
 
@@ -452,11 +481,25 @@ def _count(db: apsw.Connection, state: State) -> int:
     return count
 
 
+def _unclaim(db: apsw.Connection, owner: str, ids: Sequence[str]) -> list[str]:
+    cancelled = []
+    for id in ids:
+        rows = db.execute(
+            "UPDATE jobs SET owner = NULL WHERE id = ? AND state = 'queued' AND owner = ?"
+            " RETURNING cancel_requested",
+            (id, owner),
+        )
+        if (row := rows.fetchone()) and row[0]:
+            _end(db, id, End(state="cancelled", reason="cancelled", finished_at=now()))
+            cancelled.append(id)
+    return cancelled
+
+
 def _move_to_running(db: apsw.Connection, start: Start) -> None:
     db.execute(
-        "UPDATE jobs SET state = 'running', pid = ?, started_at = ?"
+        "UPDATE jobs SET state = 'running', pid = ?, started_at = ?, boot_id = ?, start_ticks = ?"
         " WHERE id = ? AND state = 'queued' AND owner IS NOT NULL",
-        (start.pid, start.started_at, start.id),
+        (start.pid, start.started_at, start.boot_id, start.start_ticks, start.id),
     )
     if not db.changes():
         check_move(_state(db, start.id), "running")

@@ -4,48 +4,94 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from service import jobs
+from service.errors import LedgerError, NotFound
 from service.jobs import End, Job, Stream
 from service.journal import Journal
 from service.ledger import Ledger
+from service.peers.notices import Peers
 from service.running import orphans
 
 log = logging.getLogger(__name__)
 
 
-async def recover(ledger: Ledger, journals: Path, owner: str) -> int:
-    """Clear up after a dead owner and return how many jobs it lost.
+class Recovery:
+    """Finds the jobs of processes that died, and ends them."""
 
-    The caller sees to it that the owner is dead and stays so meanwhile. The commands are killed
-    first: a job is not called lost while it may still do something.
-    """
-    unfinished = await ledger.unfinished(owner)
-    if not unfinished:
-        return 0
-    leaders = {
-        job.pid: datetime.fromisoformat(job.started_at).timestamp()
-        for job in unfinished
-        if job.pid and job.started_at
-    }
-    ids = {job.id for job in unfinished}
-    if not await asyncio.to_thread(orphans.kill, ids, leaders):
-        log.error("some processes of the jobs that %s left could not be killed", owner)
-    for job in unfinished:
-        await ledger.end(job.id, _lost(journals, job))
-    log.warning("%s died and lost %d jobs", owner, len(unfinished))
-    return len(unfinished)
+    def __init__(self, ledger: Ledger, peers: Peers, journals: Path, owner: str) -> None:
+        """`owner` is this process."""
+        self._ledger = ledger
+        self._peers = peers
+        self._journals = journals
+        self._owner = owner
+
+    async def clear_up_here(self) -> None:
+        """End what our predecessor left; we hold its lock."""
+        await self._clear_up(self._owner)
+
+    async def look(self) -> int:
+        """End what others left that are dead; return how many jobs were lost."""
+        return sum([await self.look_at(owner) for owner in await self._ledger.owners()])
+
+    async def look_at(self, owner: str) -> int:
+        """End what one process left, if it is dead; return how many jobs were lost."""
+        if owner == self._owner:
+            return 0
+        with self._peers.if_dead(int(owner)) as is_dead:
+            return await self._clear_up(owner) if is_dead else 0
+
+    async def _clear_up(self, owner: str) -> int:
+        """The commands are killed first: a job is not lost while it may still do something."""
+        unfinished = await self._ledger.unfinished(owner)
+        if not unfinished:
+            return 0
+        ids = {job.id for job in unfinished}
+        leaders = await self._ledger.leaders(owner)
+        if not await asyncio.to_thread(orphans.kill, ids, leaders):
+            log.error("some processes of the jobs that %s left could not be killed", owner)
+        ends = await asyncio.to_thread(self._ends, unfinished)
+        # all at once: they are written together
+        written = await asyncio.gather(
+            *(self._ledger.end(job.id, end) for job, end in zip(unfinished, ends, strict=True)),
+            return_exceptions=True,
+        )
+        return _judge(owner, unfinished, written)
+
+    def _ends(self, unfinished: Sequence[Job]) -> list[End]:
+        return [_lost(self._journals, job) for job in unfinished]
+
+
+def _judge(owner: str, unfinished: Sequence[Job], written: Sequence[BaseException | None]) -> int:
+    """Return how many ends were written; LedgerError when some could not be."""
+    for job, failure in zip(unfinished, written, strict=True):
+        if failure is not None and not isinstance(failure, LedgerError | NotFound):
+            log.error("job %s could not be called lost: %s", job.id, failure)
+    lost = sum(failure is None for failure in written)
+    log.warning("%s died and lost %d jobs", owner, lost)
+    for failure in written:
+        if isinstance(failure, LedgerError):
+            raise failure  # the next look tries again
+    return lost
 
 
 def _lost(journals: Path, job: Job) -> End:
-    journal = Journal.open(journals, job.id)
+    error = f"process {job.owner} died while it owned the job"
+    stdout = stderr = jobs.NOTHING
+    try:
+        journal = Journal.open(journals, job.id)
+        stdout = Stream(journal.bytes("stdout"), journal.dropped("stdout"))
+        stderr = Stream(journal.bytes("stderr"), journal.dropped("stderr"))
+    except Exception as exc:  # spoilt, or not to be read now: one bad job is one bad job
+        log.exception("the output of job %s cannot be read", job.id)
+        error += f"; its output cannot be read: {exc}"
     return End(
         state="lost",
         reason="crash",
-        error=f"process {job.owner} died while it owned the job",
+        error=error,
         finished_at=jobs.now(),
-        stdout=Stream(journal.bytes("stdout"), journal.dropped("stdout")),
-        stderr=Stream(journal.bytes("stderr"), journal.dropped("stderr")),
+        stdout=stdout,
+        stderr=stderr,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import pwd
 from collections.abc import Callable
@@ -13,11 +14,13 @@ from typing import Any
 
 from executor import PIPE, Limits, Result, Subprocess
 from service import jobs
-from service.errors import Conflict
-from service.jobs import End, Reason, State, Stdin, Stream, Usage
+from service.errors import Conflict, NoRoom, is_no_room
+from service.jobs import NOTHING, End, Reason, State, Stdin, Stream, Usage
 from service.journal import Journal
 from service.ledger import Claim, Start
 from service.running import orphans
+
+log = logging.getLogger(__name__)
 
 RLIMITS = ("address_space", "cpu_seconds", "open_files", "processes", "file_size", "core_size")
 
@@ -27,7 +30,7 @@ class Run:
 
     Its owner calls `start` once; `on_end(run)` is called once, on the loop, when the command has
     ended or could not be started; then `end` and `content` say how, and what it printed.
-    `written` is done when that is in the ledger.
+    `written` is done when that is in the ledger, or the job waits in the queue again.
     """
 
     __slots__ = (
@@ -72,15 +75,22 @@ class Run:
         )
 
     def start(self) -> Start | None:
-        """Start the command; None when that can't be or shall not be, and the job has ended so."""
+        """Start the command; None when that can't be or shall not be, and the job has ended so.
+
+        Raises NoRoom when it could be in a moment; then nothing has happened.
+        """
         if self._is_unwanted:
-            self._finish("cancelled", "cancelled", error=self._error)
+            self._finish("cancelled", "cancelled")
             return None
         try:
             self._process = self._subprocess()
             self._process.start()
-        except (OSError, ValueError) as exc:
+        except Exception as exc:  # whatever it is, the job can't stay without an end
             self._process = None
+            if is_no_room(exc) and not self._is_of_its_limits(exc):
+                raise NoRoom(f"no room to start a command: {_why(exc)}") from exc
+            if not isinstance(exc, OSError | ValueError):
+                log.exception("job %s could not be started", self.id)
             self._finish("failed", "spawn_error", error=_why(exc))
             return None
         self.started_at = jobs.now()
@@ -95,6 +105,18 @@ class Run:
             self._is_unwanted, self._error = True, error
         elif self._process.cancel():
             self._error = error
+
+    def give_up(self) -> None:
+        """Let go of a job that was not started and waits in the queue again; it has no `end`."""
+        self.journal.close()
+        self.written.set_result(None)
+
+    def close(self) -> None:
+        """Let go of a job whose end is written."""
+        try:
+            self.journal.close()
+        finally:
+            self.written.set_result(None)
 
     def check_stdin(self) -> None:
         """Raise Conflict unless the command runs and its stdin was asked to be open."""
@@ -132,11 +154,11 @@ class Run:
             stop=_stop(spec.stop),
             **self._stdin(),
             max_output=0,
-            on_output=self.journal.write,
+            on_output=self._record,
             limits=_limits(spec.limits),
             kill_group=True,
             args=spec.args,
-            env={**base_environment(), orphans.MARK: self.id, **spec.env},
+            env={**base_environment(), **spec.env, orphans.MARK: self.id},
             cwd=spec.cwd or base_environment()["HOME"],
         )
 
@@ -148,11 +170,23 @@ class Run:
                 return {"input": stdin.content()}
         return {"stdin": PIPE}
 
+    def _is_of_its_limits(self, exc: BaseException) -> bool:
+        """Whether the command itself could not be executed below the limits that it asked for."""
+        is_limited = _limits(self.spec.limits) is not None
+        return is_limited and isinstance(exc, OSError) and exc.filename is not None
+
+    def _record(self, stream: str, chunk: bytes) -> None:
+        try:
+            self.journal.write(stream, chunk)
+        except Exception as exc:
+            self._error = f"stopped because its output could not be recorded: {exc}"
+            raise
+
     def _ended(self, *_: object) -> None:
         result = self._process.result if self._process else None
         if result is None:
             raise RuntimeError("the callback ran before the result was there")
-        self._finish(*_judge(result), error=self._error, result=result)
+        self._finish(*_judge(result), result=result)
 
     def _finish(
         self,
@@ -162,12 +196,12 @@ class Run:
         error: str | None = None,
         result: Result[bytes] | None = None,
     ) -> None:
-        self.content = self.journal.finish()
+        stdout, stderr = self._finish_output()
         status = result.status if result else None
         self.end = End(
             state=state,
             reason=reason,
-            error=error,
+            error=error or self._error,
             pid=result.pid if result else None,
             started_at=self.started_at,
             finished_at=jobs.now(),
@@ -176,23 +210,43 @@ class Run:
             signal=jobs.signal_name(-status) if status is not None and status < 0 else None,
             has_timed_out=result.has_timed_out if result else False,
             usage=_usage(result) if result else None,
-            stdout=Stream(self.journal.bytes("stdout"), self.journal.dropped("stdout")),
-            stderr=Stream(self.journal.bytes("stderr"), self.journal.dropped("stderr")),
+            stdout=stdout,
+            stderr=stderr,
         )
         self._on_end(self)
+
+    def _finish_output(self) -> tuple[Stream, Stream]:
+        journal = self.journal
+        try:
+            self.content = journal.finish()
+            stdout = Stream(journal.bytes("stdout"), journal.dropped("stdout"))
+            return stdout, Stream(journal.bytes("stderr"), journal.dropped("stderr"))
+        except Exception as exc:  # the job has ended all the same
+            log.exception("the output of job %s could not be finished", self.id)
+            self._error = self._error or f"its output could not be finished: {exc}"
+            return NOTHING, NOTHING
 
 
 @functools.cache
 def base_environment() -> dict[str, str]:
     """Return what every job gets: enough for ordinary programs, nothing of the service's own."""
-    user = pwd.getpwuid(os.getuid())
+    name, home = _user()
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": user.pw_dir if Path(user.pw_dir).is_dir() else "/",
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
+        "HOME": home if Path(home).is_dir() else "/",
+        "USER": name,
+        "LOGNAME": name,
         "LANG": "C.UTF-8",
     }
+
+
+def _user() -> tuple[str, str]:
+    """Return the name and home of the user that the service runs as."""
+    try:
+        user = pwd.getpwuid(os.getuid())
+    except KeyError:  # a container may run as any number
+        return str(os.getuid()), "/"
+    return user.pw_name, user.pw_dir
 
 
 @functools.lru_cache

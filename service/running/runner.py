@@ -1,40 +1,36 @@
-"""Claims jobs while there is room, runs them, and writes down how each one ended.
+"""The jobs of one process: claimed while there is room, run, and written down when they end.
 
-Two invariants: a job is in `runs` from its claim until its end is in the ledger, and a slot is
-taken from the moment a claim is asked for until the command has ended.
+Two invariants: a job is in `runs` from its claim until its end is in the ledger (or it waits in
+the queue again), and a slot is taken from the moment a claim is asked for until the command has
+ended.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from service.errors import Conflict, LedgerError, NotFound, ServiceError
+from service.errors import Conflict, LedgerError, NoRoom
 from service.jobs import End, Job, Spec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start
-from service.peers.notices import KNOWS_OF_WORK, Peers
+from service.peers.notices import Peers
 from service.peers.waiters import Waiters
-from service.running.recovery import recover
+from service.running.claiming import Claiming
+from service.running.recording import Recording
+from service.running.recovery import Recovery
 from service.running.run import Run
-from service.running.sweep import Sweep
+from service.running.slots import Slots
+from service.running.starting import Starting
 from service.settings import JobsSettings
+from service.tasks import Background, Tasks
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-# A job that ends sooner is written down once, with its start and its end together.
-START_DELAY_S = 0.02
-# A start takes 0.1 to 1 ms, in which nothing else happens here: so much of them in one go.
-STARTS_S = 0.001
 LOOK_INTERVAL_S = 1.0
-RETRY_INTERVAL_S = 1.0
 
 
 class Accepted(NamedTuple):
@@ -57,10 +53,12 @@ class Runner:
         journals: Path,
         settings: JobsSettings,
         owner: str,
+        background: Background,
         on_end: Callable[[End, str], None] = lambda end, created_at: None,
     ) -> None:
-        """Take its parts; nothing happens before `start`."""
+        """Nothing happens before `start`. `on_end(end, created_at)` is called for each job."""
         self.owner = owner
+        self.background = background
         self.runs: dict[str, Run] = {}
         self.waiters = Waiters(ledger, peers, self.runs)
         self.is_draining = False
@@ -69,27 +67,25 @@ class Runner:
         self._journals = journals
         self._settings = settings
         self._on_end = on_end
-        self._slots = settings.running
-        self._unwanted: set[str] = set()  # cancelled while their claims were on their way to us
-        self._claimed: deque[Run] = deque()  # and not started yet
-        self._is_starting = False
-        self._starts: list[Start] = []
-        self._knows_of_work = False
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._sweep = Sweep()
+        self._slots = Slots(settings.running)
+        self._tasks = Tasks(self._check_idle)
+        self._claiming = Claiming(ledger, peers, owner, self._slots, self._claimed)
+        self._starting = Starting(self._started, self._found_no_room)
+        self._recording = Recording(ledger, owner, self.runs, self._tasks, self._tell_changes)
+        self._recovery = Recovery(ledger, peers, journals, owner)
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
         """Clear up after our predecessor, then begin to take work."""
-        await recover(self._ledger, self._journals, self.owner)
+        await self._recovery.clear_up_here()
         self._peers.listen(self._on_work, self._on_news)
-        self._looking = asyncio.create_task(self._look_regularly())
+        self.background.start("the look for work", self._look_regularly)
 
     async def drain(self, limit_s: float) -> None:
         """Take no more work, let what runs end or stop it after `limit_s`; await every record."""
         self.is_draining = True
-        self._looking.cancel()
-        self._set_knows_of_work(True)  # nothing that we should be told of
+        self._slots.close()
+        self._claiming.know_of_work(True)  # nothing that we should be told of
         self.waiters.release()
         self._check_idle()
         try:
@@ -113,20 +109,22 @@ class Runner:
         While draining it claims none: nginx still sends requests on connections that it has open,
         and a POST that was sent is not passed on to another process.
         """
-        accepting = self._keep(self._accept(specs, key, fingerprint, rerun_of))
+        accepting = self._tasks.keep(self._accept(specs, key, fingerprint, rerun_of))
         # what was claimed is started, whatever becomes of the client; and after its answer
         accepted = asyncio.shield(accepting)
-        accepting.add_done_callback(self._start_soon)
+        accepting.add_done_callback(self._starting.soon)
         return await accepted
 
     async def wait_ended(self, job: Job, run: Run | None, timeout_s: float) -> Job:
         """Return the job when it has ended, or as it is when the time is up; `run` if it's here."""
-        if run is None:
-            await self.waiters.wait(job.id, "ended", timeout_s)
-        else:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        if run is not None:
             await asyncio.wait([run.written], timeout=timeout_s)
             if run.end is not None and run.written.done():
                 return job.ended(run.end, self.owner, run.cancel_requested)
+        if (left := until - loop.time()) > 0:
+            await self.waiters.wait(job.id, "ended", left)
         return await self._ledger.get(job.id)
 
     async def cancel(self, id: str) -> tuple[Job, bool]:
@@ -135,14 +133,10 @@ class Runner:
         Returns the job, and whether there was still something to cancel.
         """
         job, has_changed = await self._ledger.request_cancel(id)
-        if run := self.runs.get(id):
-            run.cancel_requested = True
-            run.cancel()
-        elif job.owner == self.owner and not job.has_ended:
-            self._unwanted.add(id)
+        if job.owner == self.owner and not job.has_ended:
+            self._stop(id)
         if has_changed and job.has_ended:
-            self.waiters.tell(id, "ended")
-            self._tell_changes()
+            self._tell_ended([id])
         return job, has_changed
 
     def signal(self, id: str, number: int) -> None:
@@ -155,8 +149,8 @@ class Runner:
     async def _accept(
         self, specs: Sequence[Spec], key: str, fingerprint: bytes, rerun_of: str | None
     ) -> Accepted:
-        room = 0 if self.is_draining else min(len(specs), self._slots)
-        with self._claiming(room) as claims:
+        room = min(len(specs), self._slots.free)
+        with self._claiming.asked(room) as claims:
             submission = await self._ledger.submit(
                 specs,
                 queue_limit=self._settings.queued,
@@ -170,98 +164,71 @@ class Runner:
         self._tell_changes()
         runs = {job.id: run for job in submission.jobs if (run := self.runs.get(job.id))}
         if not submission.is_repeated and len(runs) < len(specs):
-            self._work_waits()  # older jobs came first, or there was no room for all
+            self._claiming.tell_of_work()  # older jobs came first, or there was no room for all
         return Accepted(submission.jobs, submission.is_repeated, runs)
 
-    @contextmanager
-    def _claiming(self, room: int) -> Iterator[list[Claim]]:
-        """Keep `room` slots for the claims that are asked for meanwhile; those that came run."""
-        self._slots -= room
-        claims: list[Claim] = []
-        try:
-            yield claims
-        finally:
-            self._slots += room - len(claims)
-            for claim in claims:
-                self.runs[claim.id] = run = self._run(claim)
-                self._claimed.append(run)
-
-    def _start_soon(self, _: object = None) -> None:
-        """Start what was claimed, a few in a turn of the loop: others have theirs in between."""
-        if self._claimed and not self._is_starting:
-            self._is_starting = True
-            asyncio.get_running_loop().call_soon(self._start_some)
-
-    def _start_some(self) -> None:
-        self._is_starting = False
-        until = time.monotonic() + STARTS_S
-        try:
-            while self._claimed:
-                if start := self._claimed.popleft().start():
-                    self._write_start_soon(start)
-                if time.monotonic() > until:
-                    break
-        finally:
-            self._start_soon()
-
-    def _run(self, claim: Claim) -> Run:
+    def _claimed(self, claim: Claim, is_unwanted: bool) -> None:
         output_bytes = claim.spec.limits.output_bytes
         if output_bytes is None:
             output_bytes = self._settings.output_bytes
         journal = Journal(self._journals, claim.id, output_bytes=output_bytes)
-        run = Run(claim, journal, self._ended)
-        if claim.id in self._unwanted:
-            self._unwanted.remove(claim.id)
+        self.runs[claim.id] = run = Run(claim, journal, self._ended)
+        self._starting.add(run)
+        if is_unwanted:
+            run.cancel_requested = True
             run.cancel()
         self.waiters.tell(claim.id, "claimed")
-        return run
+
+    def _started(self, start: Start) -> None:
+        self._slots.found_room()
+        self._recording.start_soon(start)
+
+    def _found_no_room(self, runs: list[Run], exc: NoRoom) -> None:
+        pause_s = self._slots.found_no_room()
+        log.warning("%s; %d jobs wait in the queue again", exc, len(runs))
+        self._tasks.start(self._put_back(runs))
+        asyncio.get_running_loop().call_later(pause_s, self._claim_more)
+
+    async def _put_back(self, runs: list[Run]) -> None:
+        cancelled = await self._recording.unclaim([run.id for run in runs])
+        for run in runs:
+            del self.runs[run.id]
+            run.give_up()
+        self._slots.give_back(len(runs))
+        self._tell_ended(cancelled)
+        self._claiming.tell_of_work()
+        self._claim_more()
+        self._check_idle()
 
     def _ended(self, run: Run) -> None:
-        self._slots += 1
+        self._slots.give_back(1)
+        self._tasks.start(self._write_end(run))
+        self._claim_more()
         if run.end is not None:
             self._on_end(run.end, run.created_at)
-        self._spawn(self._write_end(run))
-        self._claim_more()
 
     async def _write_end(self, run: Run) -> None:
-        if run.was_stopped:
-            await self._sweep.clear(run.id)
-        while run.end is not None:
-            try:
-                await self._ledger.end(run.id, run.end, run.content)
-                break
-            except NotFound:
-                break  # somebody took it out of the ledger: nobody asks for its end
-            except LedgerError as exc:
-                log.error("the end of job %s cannot be written yet: %s", run.id, exc)
-                await asyncio.sleep(RETRY_INTERVAL_S)
-        run.journal.close()
-        del self.runs[run.id]
-        run.written.set_result(None)
-        self.waiters.tell(run.id, "ended")
-        self._tell_changes()
-
-    def _write_start_soon(self, start: Start) -> None:
-        if not self._starts:
-            loop = asyncio.get_running_loop()
-            loop.call_later(START_DELAY_S, lambda: self._spawn(self._write_starts()))
-        self._starts.append(start)
-
-    async def _write_starts(self) -> None:
-        starts, self._starts = self._starts, []
-        runs = self.runs
-        still = [start for start in starts if (run := runs.get(start.id)) and not run.end]
-        if not still:
-            return
         try:
-            await self._ledger.start(still)
-        except LedgerError as exc:
-            log.error("the start of %d jobs cannot be written yet: %s", len(still), exc)
-            await asyncio.sleep(RETRY_INTERVAL_S)
-            for start in still:
-                self._write_start_soon(start)
-            return
-        self._tell_changes()
+            await self._recording.end(run)
+        finally:
+            del self.runs[run.id]
+            self._tell_ended([run.id])
+            run.close()
+
+    def _stop(self, id: str) -> None:
+        """Carry out a cancel that the ledger knows of."""
+        if run := self.runs.get(id):
+            if not run.cancel_requested:
+                run.cancel_requested = True
+                run.cancel()
+        else:
+            self._claiming.refuse(id)
+
+    def _tell_ended(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            self.waiters.tell(id, "ended")
+        if ids:
+            self._tell_changes()
 
     def _tell_changes(self) -> None:
         """Tell those who follow, here and elsewhere, to look into the ledger."""
@@ -269,74 +236,51 @@ class Runner:
         self._peers.tell_news()
 
     def _claim_more(self) -> None:
-        if self._knows_of_work and self._slots > 0 and not self.is_draining:
-            # taken back before looking: what is queued from now on is told again
-            self._set_knows_of_work(False)
-            self._spawn(self._claim_waiting(self._slots))
+        if room := self._claiming.room:
+            self._tasks.start(self._claim(room))
 
-    async def _claim_waiting(self, room: int) -> None:
-        with self._claiming(room) as claims:
-            claims += await self._ledger.claim(self.owner, room)
-        self._start_soon()
-        if len(claims) == room:
-            self._set_knows_of_work(True)  # there may be more
-        if claims:
+    async def _claim(self, room: int) -> None:
+        if await self._claiming.claim(room):
+            self._starting.soon()
             self._tell_changes()
 
-    def _work_waits(self) -> None:
-        self._set_knows_of_work(True)
-        self._peers.tell_of_work()
-
-    def _set_knows_of_work(self, is_true: bool) -> None:
-        self._knows_of_work = is_true
-        self._peers.say(KNOWS_OF_WORK, is_true)
-
     def _on_work(self) -> None:
-        self._set_knows_of_work(True)
+        self._claiming.know_of_work(True)
         self._claim_more()
 
     def _on_news(self) -> None:
-        self._spawn(self.waiters.look())
+        self._tasks.start(self.waiters.look())
 
     async def _look_regularly(self) -> None:
         while True:
             await asyncio.sleep(LOOK_INTERVAL_S)
-            try:
-                await self._look()
-            except (LedgerError, OSError) as exc:
-                log.error("%s", exc)  # no ledger, or no descriptor: it is tried again in a second
+            await self._look()
 
     async def _look(self) -> None:
-        """Find what no notice told of: work that waits, ends elsewhere, peers that died."""
-        for owner in await self._ledger.owners():
-            if owner != self.owner:
-                with self._peers.if_dead(int(owner)) as is_dead:
-                    if is_dead and await recover(self._ledger, self._journals, owner):
-                        self._peers.tell_news()
-        await self.waiters.look()
-        if (await self._ledger.tally())["queued"]:
+        """Find what no notice told of: work that waits, wishes and ends, peers that died.
+
+        Each look answers for itself: what one can't do keeps no other from its own.
+        """
+        looks = (self._carry_out_cancels, self._recover_others, self.waiters.look, self._find_work)
+        failures = await asyncio.gather(*(look() for look in looks), return_exceptions=True)
+        for failure in failures:
+            if isinstance(failure, LedgerError | OSError):
+                log.error("%s", failure)  # no ledger, or no descriptor: it is tried again
+            elif failure is not None:
+                raise failure
+
+    async def _carry_out_cancels(self) -> None:
+        for id in await self._ledger.cancels(self.owner):
+            self._stop(id)
+
+    async def _recover_others(self) -> None:
+        if await self._recovery.look():
+            self._tell_changes()
+
+    async def _find_work(self) -> None:
+        if not self.is_draining and (await self._ledger.tally())["queued"]:
             self._on_work()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._keep(work).add_done_callback(_log_failure)
-
-    def _keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        self._idle.clear()
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._let_go)
-        return task
-
-    def _let_go(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        self._check_idle()
 
     def _check_idle(self) -> None:
         if not self._tasks and not self.runs:
             self._idle.set()
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (exc := task.exception()) is not None:
-        # a refusal says it all by itself; anything else is a bug and needs its trace
-        log.error("%s", exc, exc_info=None if isinstance(exc, ServiceError) else exc)

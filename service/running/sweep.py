@@ -24,7 +24,7 @@ class Sweep:
         self._turn = asyncio.Lock()
 
     async def clear(self, id: str) -> None:
-        """Return when no process of the job lives, or can't be killed."""
+        """Return when no process of the job lives, or can't be killed; that is only logged."""
         self._ids.add(id)
         if self._next is None:
             self._next = asyncio.create_task(self._look())
@@ -34,5 +34,9 @@ class Sweep:
         async with self._turn:
             await asyncio.sleep(GATHER_S)
             ids, self._ids, self._next = self._ids, set(), None
-            if not await asyncio.to_thread(orphans.kill, ids, {}):
-                log.error("some processes of stopped jobs could not be killed: %s", ", ".join(ids))
+            try:
+                if await asyncio.to_thread(orphans.kill, ids):
+                    return
+            except Exception:  # the jobs have ended all the same
+                log.exception("what stopped jobs left behind cannot be looked for")
+            log.error("some processes of stopped jobs could not be killed: %s", ", ".join(ids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from service.errors import Draining
+from service.errors import Draining, Failing
 from service.metrics import CONTENT_TYPE
 from service.web.handler import Handler
 
@@ -20,7 +20,7 @@ class LiveHandler(Handler):
 
 
 class ReadyHandler(Handler):
-    """`/readyz`: it takes work, and the ledger can be written."""
+    """`/readyz`: it takes work, all that it does by itself runs, and the ledger can be written."""
 
     is_public = True
 
@@ -28,6 +28,8 @@ class ReadyHandler(Handler):
         """Try, and say so."""
         if self.application.runner.is_draining:
             raise Draining("this process is stopping")
+        if problem := self.application.runner.background.problem:
+            raise Failing(problem)
         await self.application.ledger.probe()
         self.answer({"status": "ready"})
 

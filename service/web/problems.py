@@ -9,11 +9,13 @@ import msgspec
 from service.errors import (
     Conflict,
     Draining,
+    Failing,
     FieldError,
     Full,
     Invalid,
     KeyReused,
     LedgerError,
+    NoRoom,
     NotFound,
     OwnerGone,
     ServiceError,
@@ -70,6 +72,8 @@ STATUS: dict[type[ServiceError], int] = {
     KeyReused: 422,
     Full: 503,
     Draining: 503,
+    Failing: 503,
+    NoRoom: 503,
     OwnerGone: 503,
     LedgerError: 503,
 }
@@ -111,7 +115,7 @@ def headers_of(error: BaseException, methods: list[str]) -> dict[str, str]:
             return {"Allow": ", ".join(methods)}
         case RangeNotSatisfiable(size=size):
             return {"Content-Range": f"bytes */{size}"}
-        case Full() | Draining() | OwnerGone() | LedgerError():
+        case Full() | Draining() | Failing() | NoRoom() | OwnerGone() | LedgerError():
             return {"Retry-After": str(RETRY_AFTER_S)}
     return {}
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.errors import Conflict, Full, KeyReused, NotFound
 from service.jobs import End, Job, Spec, Stdin, Stop, Stream, Usage, now
-from service.ledger import Asked, Ledger, Query, Start
+from service.ledger import Asked, Leader, Ledger, Query, Start
 from service.ledger.sqlite import SqliteLedger
 
 pytestmark = pytest.mark.gen_test(timeout=30)
@@ -336,3 +336,45 @@ async def test_a_cancelled_await_leaves_the_ledger_usable(ledger):
         await task
     job = await submit(ledger)
     assert (await ledger.get(job.id)).id == job.id
+
+
+async def test_a_claim_given_back_waits_in_its_old_place(ledger, other):
+    older, younger = [await submit(ledger), await submit(ledger)]
+    assert [claim.id for claim in await ledger.claim("1", 1)] == [older.id]
+    assert await ledger.unclaim("1", [older.id]) == []
+    assert await other.get(older.id) == older
+    assert [claim.id for claim in await other.claim("2", 2)] == [older.id, younger.id]
+
+
+async def test_a_claim_given_back_by_somebody_else_or_too_late_stays(ledger):
+    job = await submit(ledger, owner="1", room=1)
+    await ledger.unclaim("2", [job.id])
+    assert (await ledger.get(job.id)).owner == "1"
+    await ledger.start([Start(job.id, 7, now())])
+    await ledger.unclaim("1", [job.id, "unknown"])
+    assert (await ledger.get(job.id)).state == "running"
+
+
+async def test_a_claim_given_back_is_cancelled_where_that_was_wished(ledger):
+    jobs = [await submit(ledger, owner="1", room=1) for _ in range(2)]
+    await ledger.request_cancel(jobs[0].id)
+    assert await ledger.unclaim("1", [job.id for job in jobs]) == [jobs[0].id]
+    assert [(await ledger.get(job.id)).state for job in jobs] == ["cancelled", "queued"]
+
+
+async def test_an_owner_finds_the_wishes_to_cancel_its_unfinished_jobs(ledger, other):
+    mine, ended, foreign, waits = [
+        await submit(ledger, owner=owner, room=len(owner)) for owner in ("1", "1", "2", "")
+    ]
+    for job in (mine, ended, foreign, waits):
+        await other.request_cancel(job.id)
+    await ledger.end(ended.id, CANCELLED)
+    assert await ledger.cancels("1") == [mine.id]
+
+
+async def test_the_processes_of_running_jobs_are_kept_until_their_ends(ledger, other):
+    jobs = [await submit(ledger, owner="1", room=1) for _ in range(3)]
+    starts = [Start(job.id, 7 + n, now(), "boot", 100 + n) for n, job in enumerate(jobs[:2])]
+    await ledger.start([*starts, Start(jobs[2].id, 9, now())])
+    await ledger.end(jobs[0].id, SUCCESS)
+    assert await other.leaders("1") == [Leader(jobs[1].id, 8, "boot", 101)]

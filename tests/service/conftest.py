@@ -36,9 +36,12 @@ class Answer(NamedTuple):
 class Service:
     """Some processes that share a state directory."""
 
-    def __init__(self, directory: Path, count: int, **settings: object) -> None:
-        """Start them and wait until they are ready."""
+    def __init__(
+        self, directory: Path, count: int, *, prefix: tuple[str, ...] = (), **settings: object
+    ) -> None:
+        """Start them, behind the command `prefix`, and wait until they are ready."""
         self.directory = directory
+        self.prefix = prefix
         self.ports = free_ports(count)
         self.environ = {
             **{name: value for name, value in os.environ.items() if "SQUALL" not in name},
@@ -59,7 +62,7 @@ class Service:
 
     def start(self, port: int) -> subprocess.Popen[bytes]:
         """Start one process."""
-        command = [sys.executable, "-m", "service", "--port", str(port)]
+        command = [*self.prefix, sys.executable, "-m", "service", "--port", str(port)]
         return subprocess.Popen(command, env=self.environ, stderr=subprocess.PIPE)
 
     def restart(self, port: int) -> None:
@@ -180,7 +183,7 @@ def start_service() -> Iterator[Callable[..., Service]]:
     with tempfile.TemporaryDirectory(prefix="squall-") as directory:
         started: list[Service] = []
 
-        def start(count: int = 1, **settings: object) -> Service:
+        def start(count: int = 1, **settings: Any) -> Service:
             path = Path(directory, str(len(started)))
             started.append(Service(path, count, **settings))
             return started[-1]

@@ -32,6 +32,18 @@ def test_a_cancelled_job_ends_with_every_process_it_started(service, port):
     assert again.status == 200 and again.json["state"] == "cancelled"
 
 
+def test_a_cancel_that_could_not_reach_the_owner_is_carried_out(start_service):
+    service = start_service(2)
+    first, second = service.ports
+    job = service.submit("sleep", "60", port=first)
+    service.wait_state(job["id"], "running")
+    (service.directory / "run" / f"{first}.sock").unlink()
+    answer = service.ask("POST", f"/v1/jobs/{job['id']}/cancel", port=second)
+    assert answer.status == 202 and answer.json["cancel_requested"]
+    ended = service.wait_state(job["id"], "cancelled", port=second)
+    assert (ended["signal"], ended["owner"]) == ("SIGTERM", str(first))
+
+
 def test_the_stop_signal_and_grace_are_those_asked_for(service):
     spec = {"stop": {"signal": "SIGINT", "grace": 0.2}}
     job = start_sleep(service, "sh", "-c", "trap '' INT TERM; echo up; sleep 60", **spec)

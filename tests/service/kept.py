@@ -1,0 +1,57 @@
+"""A connection that was opened while there was room, to a process that has none any more."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.service.conftest import Answer, Service
+
+
+class Kept:
+    """One connection to one process, kept alive; a context that closes it."""
+
+    def __init__(self, service: Service, port: int | None = None) -> None:
+        self._service = service
+        self.port = port or service.ports[0]
+        self.pid = service.processes[self.port].pid
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.ask("GET", "/livez")
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def ask(self, method: str, path: str, body: object = None) -> Answer:
+        headers = {"Authorization": f"Bearer {self._service.token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        data = json.dumps(body).encode() if body is not None else None
+        self._connection.request(method, path, body=data, headers=headers)
+        response = self._connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
+
+    def get(self, id: str) -> Any:
+        return self.ask("GET", f"/v1/jobs/{id}").json
+
+    @contextmanager
+    def no_descriptors(self) -> Iterator[None]:
+        """Leave the process those that it has open."""
+        with self.limited(resource.RLIMIT_NOFILE, 0):
+            yield
+
+    @contextmanager
+    def limited(self, limit: int, soft: int) -> Iterator[None]:
+        """Lower a limit of the process for a while."""
+        before = resource.prlimit(self.pid, limit)
+        resource.prlimit(self.pid, limit, (soft, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.pid, limit, before)

@@ -1,0 +1,138 @@
+"""What fails while something else has failed: no job without its end, nothing dies unseen."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.service.conftest import Service, eventually
+from tests.service.kept import Kept
+
+AS_NOBODY = """
+install -d -o 54321 "$SQUALL_STATE_DIR"
+chmod 711 "$SQUALL_STATE_DIR/.."
+exec setpriv --reuid=54321 --regid=54321 --clear-groups "$@"
+"""
+
+
+def journal_of(service: Service, id: str) -> Path:
+    """Return where the output of a job lies in a file."""
+    return service.directory / "journals" / id[-2:] / f"{id}.journal"
+
+
+@contextmanager
+def ledger_of(service: Service) -> Iterator[apsw.Connection]:
+    """Write to a ledger that is in use."""
+    db = apsw.Connection(str(service.directory / "ledger.db"))
+    db.set_busy_timeout(10_000)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def log_of(service: Service, port: int) -> str:
+    return (service.directory / "log" / f"{port}.log").read_text()
+
+
+def test_a_job_has_its_end_though_what_it_left_cannot_be_looked_for(start_service):
+    service = start_service()
+    (port,) = service.ports
+    job = service.submit("sleep", "4720")
+    service.wait_state(job["id"], "running")
+    with Kept(service) as kept, kept.no_descriptors():
+        assert kept.ask("POST", f"/v1/jobs/{job['id']}/cancel").status == 202
+        eventually(lambda: kept.get(job["id"])["state"] == "cancelled")
+    assert "could not be killed" in log_of(service, port)
+    assert service.run("echo", "again")["stdout"]["text"] == "again\n"
+
+
+def test_a_job_that_was_ended_by_somebody_else_keeps_no_slot_and_no_drain(start_service):
+    service = start_service(SQUALL_JOBS_RUNNING=1)
+    (port,) = service.ports
+    job = service.submit("cat", stdin="open")
+    service.wait_state(job["id"], "running")
+    with ledger_of(service) as db:
+        sql = "UPDATE jobs SET state = 'lost', reason = 'crash', finished_at = ? WHERE id = ?"
+        db.execute(sql, (job["created_at"], job["id"]))
+    path = f"/v1/jobs/{job['id']}/signal"
+    assert service.ask("POST", path, {"signal": "SIGKILL"}).status == 204
+    eventually(lambda: "had ended before its command did" in log_of(service, port))
+    assert service.run("echo", "next")["stdout"]["text"] == "next\n"
+    assert service.get(job["id"])["state"] == "lost"
+    service.kill(port, signal.SIGTERM)
+    assert service.processes[port].wait(30) == 0
+
+
+def test_a_background_task_that_died_makes_the_process_not_ready_until_it_runs(start_service):
+    service = start_service()
+    (port,) = service.ports
+    service.kill(port, signal.SIGTERM)
+    service.processes[port].wait(30)
+    lock = service.directory / "run" / "retention.lock"
+    lock.unlink()
+    lock.mkdir()
+    service.processes[port].stderr.close()
+    service.processes[port] = service.start(port)
+
+    def ready() -> tuple[int, str]:
+        try:
+            answer = service.ask("GET", "/readyz", token=None)
+        except OSError:
+            return 0, ""
+        return answer.status, answer.json.get("detail", "")
+
+    eventually(lambda: ready()[0] == 503)
+    assert "retention" in ready()[1]
+    assert service.run("echo", "goes on")["state"] == "succeeded"
+    lock.rmdir()
+    eventually(lambda: ready()[0] == 200)
+    assert '"retention failed, and is started again"' in log_of(service, port)
+
+
+def test_a_journal_that_cannot_be_read_costs_its_own_output_only(start_service):
+    service = start_service()
+    (port,) = service.ports
+    jobs = [service.submit("sh", "-c", "echo some; exec sleep 4721") for _ in range(2)]
+    for job in jobs:
+        service.wait_state(job["id"], "running")
+        eventually(journal_of(service, job["id"]).exists)
+    spoilt, sound = (job["id"] for job in jobs)
+    service.kill(port)
+    service.processes[port].wait()
+    journal_of(service, spoilt).unlink()
+    journal_of(service, spoilt).mkdir()
+    service.restart(port)
+    lost = service.get(spoilt)
+    assert (lost["state"], lost["stdout"]["bytes"]) == ("lost", 0)
+    assert "cannot be read" in lost["error"]
+    lost = service.get(sound)
+    assert (lost["state"], lost["stdout"]["bytes"]) == ("lost", 5)
+    assert "cannot be read" not in lost["error"]
+
+
+def test_a_journal_that_cannot_be_read_keeps_no_peer_from_its_own_work(start_service):
+    service = start_service(2)
+    first, second = service.ports
+    job = service.submit("sh", "-c", "echo some; exec sleep 4722", port=first)
+    service.wait_state(job["id"], "running")
+    eventually(journal_of(service, job["id"]).exists)
+    os.kill(service.processes[first].pid, signal.SIGSTOP)
+    journal_of(service, job["id"]).unlink()
+    journal_of(service, job["id"]).symlink_to("nowhere")
+    service.kill(first)
+    assert service.wait_state(job["id"], "lost", port=second)["reason"] == "crash"
+    assert service.run("echo", "works", port=second)["stdout"]["text"] == "works\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody without a name")
+def test_a_user_without_a_name_runs_jobs(start_service):
+    service = start_service(prefix=("sh", "-c", AS_NOBODY, "sh"))
+    job = service.run("sh", "-c", 'echo "$USER $HOME"')
+    assert job["stdout"]["text"] == "54321 /\n"
