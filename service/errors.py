@@ -13,23 +13,43 @@ ServiceError
 ├── LedgerError        the ledger cannot be read or written now
 └── SettingsError      the settings cannot be used
 
-Which HTTP status each one becomes stands in `service.web.problems` and nowhere else.
+Which HTTP status each one becomes stands in `service.web.problems` and nowhere else; what a client
+is told is a Problem.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import NamedTuple
+
+import msgspec
+
+# What is wrong can be as long as what was sent: of that, so much is told.
+FIELD_MAX, MESSAGE_MAX = 200, 400
+SUMMED_UP = 10
 
 # What the system says when it has nothing to spare: each goes away by itself.
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS})
 
 
-class FieldError(NamedTuple):
+class FieldError(msgspec.Struct, frozen=True):
     """One wrong field: its path (`args[0]`, `limits.cpu_seconds`) and what is wrong with it."""
 
-    field: str
-    message: str
+    field: str = ""
+    message: str = ""
+
+    def __str__(self) -> str:
+        """Return both in one line; what is wrong with the document as a whole has no path."""
+        return f"{self.field}: {self.message}" if self.field else self.message
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client is told of an error, alone or in place of a job (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = []
 
 
 class ServiceError(Exception):
@@ -37,14 +57,15 @@ class ServiceError(Exception):
 
 
 class Invalid(ServiceError):
-    """A document has wrong fields; `errors` names every one."""
+    """A document has wrong fields; `errors` names every one, or `str()` says that it doesn't."""
 
-    def __init__(self, errors: list[FieldError]) -> None:
-        """Take the wrong fields, at least one."""
-        super().__init__(
-            "; ".join(f"{e.field}: {e.message}" if e.field else e.message for e in errors)
-        )
-        self.errors = errors
+    def __init__(self, errors: list[FieldError], note: str = "") -> None:
+        """Take the wrong fields, at least one, and what is to be said of them all."""
+        self.errors = [_clipped(error) for error in errors]
+        told = [str(error) for error in self.errors[:SUMMED_UP]]
+        if (more := len(errors) - SUMMED_UP) > 0:
+            told.append(f"and {more} more")
+        super().__init__("; ".join(told) + (f" ({note})" if note else ""))
 
 
 class NotFound(ServiceError):
@@ -92,3 +113,13 @@ def is_no_room(exc: BaseException) -> bool:
     return isinstance(exc, NoRoom | MemoryError) or (
         isinstance(exc, OSError) and exc.errno in NO_ROOM
     )
+
+
+def _clipped(error: FieldError) -> FieldError:
+    if len(error.field) <= FIELD_MAX and len(error.message) <= MESSAGE_MAX:
+        return error
+    return FieldError(_clip(error.field, FIELD_MAX), _clip(error.message, MESSAGE_MAX))
+
+
+def _clip(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"

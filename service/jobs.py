@@ -414,12 +414,16 @@ def signal_name(number: int) -> str:
 def _wrong_args(args: list[str]) -> Wrong:
     if not args[0]:
         yield "[0]", "must name a program"
+    if _is_plain(args):
+        return
     for index, arg in enumerate(args):
         if message := _wrong_text(arg):
             yield f"[{index}]", message
 
 
 def _wrong_env(env: dict[str, str]) -> Wrong:
+    if _is_plain([*env, *env.values()]) and "" not in env and "=" not in "".join(env):
+        return
     for name, value in env.items():
         if not name or "=" in name:
             yield f".{name}", "a name must not be empty or contain '='"
@@ -454,11 +458,22 @@ def _wrong_signal(name: str) -> Wrong:
 
 
 def _wrong_labels(labels: dict[str, str]) -> Wrong:
+    if _is_plain([*labels, *labels.values()]) and "" not in labels and ":" not in "".join(labels):
+        return
     for name, value in labels.items():
         if not name or ":" in name:
             yield f".{name}", "a name must not be empty or contain ':'"
         elif message := _wrong_text(f"{name}{value}"):
             yield f".{name}", message
+
+
+def _is_plain(texts: list[str]) -> bool:
+    """Whether nothing is wrong with the text of any of them, as far as C can tell at once."""
+    try:
+        joined = "".join(texts)
+    except TypeError:
+        return False  # some are no strings
+    return len(joined) + len(texts) <= ARG_BYTES_MAX and joined.isascii() and "\0" not in joined
 
 
 def _wrong_text(text: object) -> str | None:

@@ -16,10 +16,11 @@ import msgspec
 
 from service.cli.client import Client, decode
 from service.cli.commands import Context
-from service.cli.errors import Problem, Refused, note
+from service.cli.errors import Refused, note, told
 from service.cli.events import ends
 from service.cli.jobs import print_json
 from service.cli.text import printable
+from service.errors import Problem
 
 ARRAY_MAX = 1_000  # jobs in one request, by the contract
 
@@ -90,7 +91,7 @@ class Batch:
                     if job_id := decode(answer, Answer).id:
                         yield job_id, answer
                     else:
-                        self._refuse(line.number, str(decode(answer, Problem)))
+                        self._refuse(line.number, told(decode(answer, Problem)))
                     advance(1)
                     group.pop(0)
 

@@ -17,7 +17,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from service.cli.errors import Failure, Problem, Refused, Unreachable
+from service.cli.errors import Failure, Refused, Unreachable
+from service.errors import Problem
 from service.jobs import Job
 
 T = TypeVar("T")
@@ -237,7 +238,7 @@ def _refused(status: int, headers: http.client.HTTPMessage, body: bytes) -> Refu
         problem = msgspec.json.decode(body, type=Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
         # not ours: nginx says by itself that it has no process, or that a body is too large
-        problem = Problem(status, detail=_by_nginx(status))
+        problem = Problem(title="", status=status, detail=_by_nginx(status))
     if status == 401:
         problem = msgspec.structs.replace(
             problem, errors=[], detail="the token was refused; `squall token` prints this machine's"

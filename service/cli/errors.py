@@ -11,9 +11,9 @@ from __future__ import annotations
 import sys
 
 import click
-import msgspec
 
 from service.cli.text import printable
+from service.errors import Problem
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
@@ -38,37 +38,22 @@ class Unreachable(Failure):
     """The service cannot be reached, or the connection broke before its answer was complete."""
 
 
-class WrongField(msgspec.Struct, frozen=True):
-    """A wrong field of what was sent, as a problem names it."""
-
-    field: str = ""
-    message: str = ""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An answer of application/problem+json (RFC 9457)."""
-
-    status: int = 0
-    title: str = ""
-    detail: str = ""
-    errors: list[WrongField] = []
-
-    def __str__(self) -> str:
-        """Return it in one line; several wrong fields in a line each."""
-        wrong = [f"{e.field}: {e.message}" if e.field else e.message for e in self.errors]
-        if len(wrong) > 1:
-            return "\n  ".join([f"{len(wrong)} fields are wrong", *wrong])
-        return wrong[0] if wrong else self.detail or self.title
-
-
 class Refused(Failure):
     """The service answered, and not with what was asked for."""
 
     def __init__(self, problem: Problem, retry_after_s: float) -> None:
         """Say what the problem says; another try is worth it after `retry_after_s`."""
-        super().__init__(str(problem))
+        super().__init__(told(problem))
         self.problem = problem
         self.retry_after_s = retry_after_s
+
+
+def told(problem: Problem) -> str:
+    """Return a problem in one line; several wrong fields in a line each."""
+    wrong = [str(error) for error in problem.errors]
+    if len(wrong) > 1:
+        return "\n  ".join([f"{len(wrong)} fields are wrong", *wrong])
+    return wrong[0] if wrong else problem.detail or problem.title
 
 
 def note(message: str) -> None:

@@ -154,7 +154,7 @@ class Handler(RequestHandler):
         self.set_header("Content-Type", problems.MEDIA_TYPE)
         for name, value in problems.headers_of(error, self.methods()).items():
             self.set_header(name, value)
-        self.finish(problem.encode())
+        self.finish(encode(problem))
 
     @classmethod
     def methods(cls) -> list[str]:

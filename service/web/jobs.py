@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
 
 import msgspec
 
 from service import checks, journal
-from service.errors import Conflict, Invalid, OwnerGone
+from service.errors import Conflict, Invalid, OwnerGone, Problem
 from service.jobs import Job, Spec, signal_number
 from service.ledger import Asked
 from service.output.included import with_output
 from service.running.runner import Accepted
 from service.web.handler import Handler
-from service.web.problems import Problem, problem_of, wrong_field
+from service.web.problems import problem_of, wrong_field
 from service.web.query import Parameters, list_query, wait_preference
 
 BATCH_MAX = 1000
 KEY_MAX = 255
+# A batch is looked through for so long at a time.
+TURN_S = 0.005
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,10 +87,7 @@ class JobsHandler(_JobAnswer):
         self.answer(page.document)
 
     async def _batch(self, body: bytes, key: str, fingerprint: bytes) -> None:
-        items = checks.decode(body, list[msgspec.Raw])
-        if len(items) > BATCH_MAX:
-            raise wrong_field("", f"a batch may have at most {BATCH_MAX} jobs")
-        specs = [_spec_or_problem(bytes(item)) for item in items]
+        specs = await _specs(checks.items(body, BATCH_MAX))
         good = [spec for spec in specs if isinstance(spec, Spec)]
         accepted = await self.application.runner.submit(good, key=key, fingerprint=fingerprint)
         jobs = iter(accepted.jobs)
@@ -169,8 +170,21 @@ def _changed(asked: Asked, changes: bytes) -> Spec:
     return checks.decode(msgspec.json.encode({**fields, **given}), Spec)
 
 
-def _spec_or_problem(item: bytes) -> Spec | Problem:
+async def _specs(items: list[bytes]) -> list[Spec | Problem]:
+    """Return each item as what it asks for, or what is wrong with it; others have their turns."""
+    room = checks.Room(errors=BATCH_MAX)
+    specs: list[Spec | Problem] = []
+    until = time.monotonic() + TURN_S
+    for item in items:
+        specs.append(_spec_or_problem(item, room))
+        if time.monotonic() > until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + TURN_S
+    return specs
+
+
+def _spec_or_problem(item: bytes, room: checks.Room) -> Spec | Problem:
     try:
-        return checks.decode(item, Spec)
+        return checks.decode(item, Spec, room)
     except Invalid as exc:
         return problem_of(exc)

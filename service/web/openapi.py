@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 import service
+from service.errors import Problem
 from service.jobs import Job, Spec, described
 from service.web.handler import Handler
 from service.web.jobs import Signal
@@ -25,20 +26,10 @@ class OpenApiHandler(Handler):
         self.answer(document())
 
 
-class ProblemDocument(msgspec.Struct):
-    """An error, RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[dict[str, str]] = []
-
-
 @functools.cache
 def document() -> bytes:
     """Return the OpenAPI document as JSON."""
-    types = [Spec, Job, Signal, ProblemDocument]
+    types = [Spec, Job, Signal, Problem]
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     for name, told in described(Job).items():
         schemas["Job"]["properties"][name] |= {"title": told.title, "description": told.description}
@@ -73,7 +64,7 @@ def _paths() -> Node:
                         {
                             "oneOf": [
                                 _ref("Job"),
-                                _array({"oneOf": [_ref("Job"), _ref("ProblemDocument")]}),
+                                _array({"oneOf": [_ref("Job"), _ref("Problem")]}),
                             ]
                         }
                     ),
@@ -235,7 +226,7 @@ def _operation(
     body_required: bool = True,
     media_type: str = "application/json",
 ) -> Node:
-    problem = _content(_ref("ProblemDocument"), MEDIA_TYPE)
+    problem = _content(_ref("Problem"), MEDIA_TYPE)
     node: Node = {
         "operationId": id,
         "summary": summary,

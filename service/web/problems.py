@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http
 
-import msgspec
-
 from service.errors import (
     Conflict,
     Draining,
@@ -18,6 +16,7 @@ from service.errors import (
     NoRoom,
     NotFound,
     OwnerGone,
+    Problem,
     ServiceError,
 )
 
@@ -79,31 +78,17 @@ STATUS: dict[type[ServiceError], int] = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One problem, as clients read it."""
-
-    title: str
-    status: int
-    detail: str
-    type: str = msgspec.field(default="about:blank")
-    errors: list[dict[str, str]] = []
-
-    def encode(self) -> bytes:
-        """Return the JSON document."""
-        # `type` has a default but is always told
-        return msgspec.json.encode({"type": self.type, **msgspec.to_builtins(self)})
-
-
 def problem_of(error: BaseException) -> Problem:
     """Return the problem that tells a client of an error; what isn't ours is a bare 500."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     title = http.HTTPStatus(status).phrase
     if status == 500:
-        return Problem(title, status, "an error inside squall; its log says more")
+        detail = "an error inside squall; its log says more"
+        return Problem(title=title, status=status, detail=detail)
     if not isinstance(error, Invalid):
-        return Problem(title, status, str(error))
-    errors = [{"field": field, "message": message} for field, message in error.errors]
-    return Problem(title, status, "the request has wrong fields: " + str(error), errors=errors)
+        return Problem(title=title, status=status, detail=str(error))
+    detail = "the request has wrong fields: " + str(error)
+    return Problem(title=title, status=status, detail=detail, errors=error.errors)
 
 
 def headers_of(error: BaseException, methods: list[str]) -> dict[str, str]:

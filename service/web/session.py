@@ -11,6 +11,9 @@ from service.web.handler import Handler
 from service.web.problems import Unauthorized
 
 
+BODY_MAX = 4096
+
+
 class Credentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a request to sign in."""
 
@@ -21,6 +24,7 @@ class SessionHandler(Handler):
     """`/session`: is there one, begin one, end it."""
 
     is_public = True
+    body_limit = BODY_MAX  # nobody has shown a token yet
 
     def get(self) -> None:
         """Say whether this browser is signed in, and which X-XSRFToken its changes carry then."""

@@ -55,6 +55,70 @@ def test_every_wrong_field_is_named(service, spec, fields):
     problem(service.ask("POST", "/v1/jobs", spec), 422, *fields)
 
 
+@pytest.mark.parametrize(
+    ("field", "number"), [("timeout", "1e400"), ("timeout", "9" * 5000), ("nice", "1e400")]
+)
+def test_a_number_that_no_machine_has_is_a_wrong_field(service, field, number):
+    body = f'{{"args": ["true"], "{field}": {number}}}'.encode()
+    problem(service.ask("POST", "/v1/jobs", body), 422, field)
+
+
+def test_one_impossible_number_in_a_batch_is_the_problem_of_its_item_alone(service):
+    body = b'[{"args": ["true"]}, {"args": ["true"], "timeout": 1e400}, {"args": ["true"]}]'
+    answer = service.ask("POST", "/v1/jobs", body)
+    assert answer.status == 202
+    assert [item.get("status", 202) for item in answer.json] == [202, 422, 202]
+
+
+@pytest.mark.parametrize("unit", [b'{"a":', b'{"args":', b"[", b'{"args": ["true"], "env": {"a":'])
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_deep_nesting_is_refused(service, unit, is_batch):
+    body = unit * 50_000 if is_batch is False else b'[{"args": [1]},' + unit * 50_000
+    assert service.ask("POST", "/v1/jobs", body).status == 422
+
+
+def test_at_most_a_hundred_wrong_fields_are_told_and_the_problem_says_so(service):
+    answer = service.ask("POST", "/v1/jobs", {"args": [1] * 4000, "env": {"A": 1}})
+    assert len(answer.json["errors"]) == 100
+    assert "the first 100 are told, there are more" in answer.json["detail"]
+    exactly = service.ask("POST", "/v1/jobs", {"args": [1] * 100})
+    assert len(exactly.json["errors"]) == 100
+    assert "there are more" not in exactly.json["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"args": [%s]}' % b",".join([b"1"] * 4_000_000),
+        b'{"args": [%s, 1]}' % b",".join([b'"a"'] * 2_000_000),
+        b'{"args": [%s]}' % b",".join([b"[]"] * 2_700_000),
+        b'{"args": ["a"], "%s": 1}' % (b"x" * 8_000_000),
+        b'{"args": ["a"], "stop": {"signal": "%s"}}' % (b"x" * 8_000_000),
+        b'{"args": ["a"], "env": {%s}}' % b",".join(b'"%06x":""' % n for n in range(600_000)),
+        b"[%s]" % b",".join([b"1"] * 4_000_000),
+    ],
+    ids=["wrong items", "one wrong item", "lists", "a name", "a value", "an object", "a batch"],
+)
+def test_the_largest_body_makes_a_small_problem(service, body):
+    answer = service.ask("POST", "/v1/jobs", body)
+    assert answer.status == 422
+    assert 0 < len(answer.json["errors"]) <= 100 and len(answer.body) < 50_000
+
+
+def test_the_problems_of_a_batch_are_bounded_together(service):
+    item = b'{"args": [%s]}' % b",".join([b"1"] * 2000)
+    answer = service.ask("POST", "/v1/jobs", b"[%s]" % b",".join([item] * 1000))
+    told = [len(problem["errors"]) for problem in answer.json]
+    assert len(told) == 1000 and min(told) == 1 and max(told) == 100 and sum(told) < 2001
+    assert "only the first is told" in answer.json[-1]["detail"]
+
+
+def test_a_problem_in_a_batch_is_whole(service):
+    (item,) = service.ask("POST", "/v1/jobs", [{"args": []}]).json
+    alone = service.ask("POST", "/v1/jobs", {"args": []}).json
+    assert item == alone and list(item) == ["type", "title", "status", "detail", "errors"]
+
+
 def test_refused_input_leaves_no_trace(service):
     before = service.ask("GET", "/v1/jobs").json["jobs"]
     service.ask("POST", "/v1/jobs", {**TRUE, "labels": {"a:b": "c"}})
@@ -115,6 +179,11 @@ def test_a_body_too_large_is_refused_whole(start_service):
         client.sendall(head.encode() + (b"5dc\r\n" + b" " * 1500 + b"\r\n") * 2 + b"0\r\n\r\n")
         assert client.recv(4096).split(b"\r\n")[0].split()[1] in (b"413", b"400")
     assert len(service.ask("GET", "/v1/jobs").json["jobs"]) == 1
+
+
+def test_who_has_shown_no_token_yet_may_send_little(service):
+    body = {"token": "x" * 5000}
+    problem(service.ask("POST", "/session", body, token=None), 413)
 
 
 @pytest.mark.parametrize(
