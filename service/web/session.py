@@ -10,7 +10,6 @@ from service.web.access import SESSION_DAYS
 from service.web.handler import Handler
 from service.web.problems import Unauthorized
 
-
 BODY_MAX = 4096
 
 
