@@ -20,7 +20,7 @@ Made for Linux 5.3 and later (pidfd_open(2)). Without pidfds the end of a child 
 50 ms at most; without epoll the loop's own readiness is used.
 """
 
-from executor.errors import CommandFailed, ExecutorError, OutputLost
+from executor.errors import CommandFailed, ExecutorError, NoRoom, OutputLost
 from executor.limits import Limits
 from executor.result import Result, Usage
 from executor.stdio import DEVNULL, PIPE, STDOUT
@@ -33,6 +33,7 @@ __all__ = [
     "CommandFailed",
     "ExecutorError",
     "Limits",
+    "NoRoom",
     "OutputLost",
     "Result",
     "Subprocess",

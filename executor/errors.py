@@ -2,16 +2,18 @@
 
     ExecutorError
     ├── CommandFailed     run(check=True): the command did not end with exit code 0 in its time
+    ├── NoRoom            start(): no descriptors, memory or processes now; also an OSError
     └── OutputLost        chunks() or lines() asked for a stream whose beginning is dropped already
 
 A command that cannot be started is an ``OSError`` with ``errno`` and ``filename``, as everywhere in
-Python; a wrong option is a ``TypeError`` or ``ValueError``; a wrong order of calls a
-``RuntimeError``.
+Python, and where trying again may help a ``NoRoom``; a wrong option is a ``TypeError`` or
+``ValueError``; a wrong order of calls a ``RuntimeError``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,3 +41,13 @@ class CommandFailed(ExecutorError):
 
 class OutputLost(ExecutorError):
     """The stream was asked for after some of it had been dropped for ``max_output``."""
+
+
+class NoRoom(OSError, ExecutorError):
+    """A start that found no descriptor, memory or process left (``errno`` is EMFILE, ENFILE, EAGAIN
+    or ENOMEM): nothing is left of it, and the same start may work later. Any other ``OSError`` of a
+    start says that trying again can't help.
+    """
+
+
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})

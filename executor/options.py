@@ -64,6 +64,7 @@ class Options:
         limits: Limits | None,
         kill_group: bool,
         cgroup: str | os.PathLike[str] | None,
+        soft_open_files: int | None,
         popen: dict[str, Any],
     ) -> None:
         if callback is not None and not callable(callback):
@@ -85,7 +86,7 @@ class Options:
         self.encoding = _encoding(encoding, errors, text)
         self.errors = errors
         self._take_streams(input, popen)
-        self.command = Command(self.args, limits, popen)
+        self.command = Command(self.args, limits, _count(soft_open_files), popen)
 
     def _take_streams(self, given: Any, popen: dict[str, Any]) -> None:
         self.pipesize = popen.pop("pipesize", -1)
@@ -168,6 +169,16 @@ def _size(value: int | None) -> int | None:
         raise TypeError(f"max_output must be a number of bytes, not {value!r}")
     if value < 0:
         raise ValueError(f"max_output must be 0 or more, not {value}")
+    return value
+
+
+def _count(value: int | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"soft_open_files must be a whole number, not {value!r}")
+    if not 0 <= value < 2**63:
+        raise ValueError(f"soft_open_files must be from 0 to 2**63 - 1, not {value}")
     return value
 
 

@@ -9,15 +9,18 @@ import grp
 import marshal
 import os
 import pwd
+import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import starmap
 from operator import index
 from typing import Any, NamedTuple, TypedDict
 
+from executor.errors import NO_ROOM
 from executor.limits import Limits, trampoline
 
 StrOrBytes = str | bytes
@@ -68,9 +71,15 @@ if _FAST:
 class Command:
     """Checked arguments of one start; ``TypeError`` and ``ValueError`` for wrong ones."""
 
-    __slots__ = ("argv", "cwd", "env", "limits", "name", "options", "program")
+    __slots__ = ("argv", "cwd", "env", "limits", "name", "options", "program", "soft_open_files")
 
-    def __init__(self, args: Any, limits: Limits | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        args: Any,
+        limits: Limits | None,
+        soft_open_files: int | None,
+        options: dict[str, Any],
+    ) -> None:
         for name in options:
             if name not in _KNOWN:
                 raise TypeError(_REFUSED.get(name, f"{name!r} is not a keyword of Subprocess"))
@@ -82,6 +91,7 @@ class Command:
             _check_ids(options)
         self.argv = argv
         self.limits = limits
+        self.soft_open_files = soft_open_files
         self.options = options
         self.cwd = options.get("cwd")
         if self.cwd is not None:
@@ -98,6 +108,12 @@ class Command:
         path = os.get_exec_path(self.options.get("env"))
         # an empty place is the working directory
         return tuple(os.fsencode(place) + b"/" * bool(place) + program for place in path)
+
+    def is_no_room(self, error: OSError) -> bool:
+        """Whether this error of a start may pass by itself."""
+        if error.errno == errno.ENOMEM and self.limits and self.limits.address_space is not None:
+            return False  # its own limit is too small for it, as far as we can know
+        return error.errno in NO_ROOM
 
 
 _REFUSED = {
@@ -189,10 +205,17 @@ def spawn(command: Command, cgroup: str | None, stdio: tuple[int, int, int]) -> 
     ``OSError`` with ``errno`` and ``filename`` (the program, or the cwd) where that can't be done;
     then no process is left. Blocks until the exec has worked or failed, as vfork(2) does anyway.
     """
-    if command.limits is not None or cgroup is not None or _has_blocked_signals(command):
+    if _needs_trampoline(command) or cgroup is not None:
         return _spawn_by_trampoline(command, cgroup, stdio)
     image = Image(command.argv, command.program, command.name, command.env, ())
     return _spawn(command, image, stdio)
+
+
+def _needs_trampoline(command: Command) -> bool:
+    if command.limits is not None or _has_blocked_signals(command):
+        return True
+    # Popen opens descriptors of its own between our setting a limit and its fork
+    return command.soft_open_files is not None and not _FAST
 
 
 class Image(NamedTuple):
@@ -242,14 +265,51 @@ def _fork(command: Command, image: Image, stdio: tuple[int, int, int], pids: lis
                 True,  # vfork, unless an id changes
             )
             # fmt: on
-            # extend() keeps the id before a signal handler can raise, as that of Ctrl-C does
-            pids.extend(starmap(_fork_exec, (words,)))
+            with _fork_lock:
+                # extend() keeps the id before a signal handler can raise, as that of Ctrl-C does
+                if command.soft_open_files is None:
+                    pids.extend(starmap(_fork_exec, (words,)))
+                else:
+                    _fork_with_soft_limit(command.soft_open_files, words, pids)
         finally:
             os.close(errors_write)
         # in pieces, where it was a fork and not a vfork
         return b"".join(iter(partial(os.read, errors_read, 4096), b""))
     finally:
         os.close(errors_read)
+
+
+# all starts take it, so that none of another thread inherits the limit of this one
+_fork_lock = threading.Lock()
+
+
+def _renew_fork_lock() -> None:
+    """In a forked copy of this process: who held it is not there."""
+    global _fork_lock
+    _fork_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_fork_lock)
+
+
+def _fork_with_soft_limit(wanted: int, words: tuple[Any, ...], pids: list[int]) -> None:
+    """The child inherits the limit at its fork, so it is ours meanwhile.
+
+    Descriptors that are open above it stay valid (setrlimit(2)).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lower = (_at_most(wanted, hard), hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, lower)
+        pids.extend(starmap(_fork_exec, (words,)))
+    finally:
+        # no call of Python code before it: there a signal handler could raise
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _at_most(wanted: int, hard: int) -> int:
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _spawn_error(command: Command, image: Image, told: bytes) -> OSError:
@@ -346,7 +406,7 @@ def _todo(command: Command, cgroup: str | None) -> int:
         command.argv,
         command.candidates(command.program),
         dict(pairs),
-        command.limits.rlimits() if command.limits is not None else [],
+        _rlimits(command),
         cgroup,
         [int(number) for number in _restored_signals()] if restored else [],
     )
@@ -359,6 +419,14 @@ def _todo(command: Command, cgroup: str | None) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _rlimits(command: Command) -> list[tuple[int, int, int]]:
+    found = []
+    if command.soft_open_files is not None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        found.append((resource.RLIMIT_NOFILE, _at_most(command.soft_open_files, hard), hard))
+    return found + (command.limits.rlimits() if command.limits is not None else [])
 
 
 def _has_blocked_signals(command: Command) -> bool:

@@ -37,6 +37,7 @@ AGAIN = {
         "nothing_but_the_passed_descriptors_reaches_a_child",
         "start_in_a_process_without_standard_streams_works",
         "passed_descriptors_may_repeat_and_come_from_an_iterator",
+        "soft_limit_of_descriptors_is_the_childs_alone",
         "own_standard_streams_may_be_given_in_any_order",
         "variable_given_as_text_and_as_bytes_is_one_and_the_last_counts",
         "user_or_group_that_we_may_not_become_is_an_error_of_the_program",

@@ -36,7 +36,7 @@ from children import (
 )
 from tornado.ioloop import IOLoop
 
-from executor import DEVNULL, PIPE, Limits, Subprocess, run
+from executor import DEVNULL, PIPE, Limits, NoRoom, Subprocess, run
 from executor.child import Child
 from executor.watch import Watch
 
@@ -296,7 +296,7 @@ async def test_out_of_descriptors_at_any_step_is_a_clean_error(io_loop, options,
         with free_descriptors(count):
             try:
                 sp.start()
-            except OSError as error:
+            except NoRoom as error:
                 assert error.errno == errno.EMFILE
                 with pytest.raises(ChildProcessError):
                     os.waitpid(-1, os.WNOHANG)
@@ -321,7 +321,7 @@ async def test_failed_pidfd_open_is_a_clean_error(io_loop, monkeypatch, error):
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(os, "pidfd_open", refuse)
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(NoRoom) as caught:
         Subprocess(args=IGNORES_TERM, input=b"x").start()
     assert caught.value.errno == error
     assert holdings() == before
@@ -331,7 +331,7 @@ def test_first_start_on_a_loop_without_descriptors_is_a_clean_error():
     async def main() -> None:
         with free_descriptors(0):
             for _ in range(3):
-                with pytest.raises(OSError):
+                with pytest.raises(NoRoom):
                     Subprocess(args=TRUE).start()
         assert (await run(TRUE)).status == 0
 
@@ -352,12 +352,33 @@ def test_refused_fork_is_an_oserror_and_leaves_nothing(limits):
             await run(TRUE, limits=limits)
         before = holdings()
         for _ in range(ROUNDS):
-            with pytest.raises(BlockingIOError) as caught:
+            with pytest.raises(NoRoom) as caught:
                 await run(TRUE, limits=limits, input=b"x")
             assert caught.value.errno == errno.EAGAIN
         assert holdings() == before
 
     in_a_fork(act)
+
+
+# 85
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"args": ["/nonexistent/program"]}, errno.ENOENT),
+        ({"args": ["true", "x" * 300_000]}, errno.E2BIG),
+        (
+            {"args": [*TRUE, *["x"] * 50_000], "limits": Limits(address_space=1)},
+            errno.ENOMEM,
+        ),
+    ],
+    ids=["no such program", "too long a word", "too small an address space of its own"],
+)
+@pytest.mark.gen_test(timeout=60)
+async def test_a_start_that_can_never_work_is_not_for_want_of_room(io_loop, options, error):
+    with pytest.raises(OSError) as caught:
+        await run(**options)
+    assert caught.value.errno == error
+    assert not isinstance(caught.value, NoRoom)
 
 
 # 68, 69: 65 counts the pidfds; a waiter is woken though the pidfd is readable for nobody

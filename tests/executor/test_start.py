@@ -668,6 +668,47 @@ def test_start_with_more_than_1024_descriptors_open_works():
     in_a_fork(act)
 
 
+@BOTH_WAYS
+def test_soft_limit_of_descriptors_is_the_childs_alone(limits):
+    """Also where this process holds more descriptors than the child may."""
+
+    def act() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        ours = (min(1500, hard), hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, ours)
+        opened = [os.dup(0) for _ in range(300)]
+        says = sh("ulimit -Sn; ulimit -Hn")
+        result = asyncio.run(run(says, text=True, soft_open_files=200, limits=limits))
+        assert result.stdout.split() == ["200", "unlimited" if hard == -1 else str(hard)]
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == ours
+        plain = asyncio.run(run(sh("ulimit -Sn"), text=True))
+        assert plain.stdout.split() == [str(ours[0])]
+        for fd in opened:
+            os.close(fd)
+
+    in_a_fork(act)
+
+
+@BOTH_WAYS
+@pytest.mark.gen_test(timeout=60)
+async def test_soft_limit_after_a_start_that_failed_is_what_it_was(io_loop, limits):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with pytest.raises(FileNotFoundError):
+        await run(["/nonexistent/program"], soft_open_files=16, limits=limits)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
+    more = before[1] if before[1] != resource.RLIM_INFINITY else 2**62
+    result = await run(sh("ulimit -Sn"), text=True, soft_open_files=more, limits=limits)
+    assert result.stdout.split() == [str(more)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(-1, ValueError), (2**63, ValueError), ("9", TypeError), (True, TypeError)]
+)
+def test_wrong_soft_limits_are_refused_at_once(wrong, error, untouched):
+    with pytest.raises(error, match="soft_open_files"):
+        Subprocess(args=TRUE, soft_open_files=wrong)
+
+
 @pytest.mark.parametrize(("stdout", "stderr"), [(2, 1), (1, 1), (2, 2), (2, STDOUT), (None, 1)])
 @pytest.mark.parametrize("stdin", [None, DEVNULL])
 def test_own_standard_streams_may_be_given_in_any_order(tmp_path, stdin, stdout, stderr):
@@ -775,8 +816,13 @@ class Interrupted(Exception):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"limits": Limits(core_size=0)}, pytest.param({"user": os.geteuid()}, marks=AS_ROOT)],
-    ids=["plain", "limits", "by fork"],
+    [
+        {},
+        {"limits": Limits(core_size=0)},
+        {"soft_open_files": 64},
+        pytest.param({"user": os.geteuid()}, marks=AS_ROOT),
+    ],
+    ids=["plain", "limits", "soft limit", "by fork"],
 )
 def test_start_interrupted_by_a_signal_handler_leaves_no_child(options):
     """As Ctrl-C does; whenever it comes."""
@@ -787,6 +833,7 @@ def test_start_interrupted_by_a_signal_handler_leaves_no_child(options):
     async def main() -> None:
         await run(TRUE, **options)
         interrupted = 0
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
         step = 0.00015 if "limits" in options else 1e-5
         for number in range(120):
             sp = Subprocess(args=SLEEP_30, **options)
@@ -801,6 +848,7 @@ def test_start_interrupted_by_a_signal_handler_leaves_no_child(options):
                 await sp.wait()
         assert interrupted
         assert children_of_ours() == set()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
 
     def act() -> None:
         signal.signal(signal.SIGALRM, interrupt)
