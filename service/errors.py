@@ -11,6 +11,7 @@ ServiceError
 ├── NoRoom             no descriptor, memory or process is to be had now
 ├── OwnerGone          the process that runs the job cannot be reached
 ├── LedgerError        the ledger cannot be read or written now
+│   └── QueryTooSlow   what was asked of it takes too long
 └── SettingsError      the settings cannot be used
 
 Which HTTP status each one becomes stands in `service.web.problems` and nowhere else; what a client
@@ -102,6 +103,10 @@ class OwnerGone(ServiceError):
 
 class LedgerError(ServiceError):
     """The ledger cannot be read or written now."""
+
+
+class QueryTooSlow(LedgerError):
+    """What was asked of the ledger takes it too long; ask for less."""
 
 
 class SettingsError(ServiceError):

@@ -4,7 +4,8 @@
 
     sqlite      the backend for one machine
     connection  opened, migrated, in turns to write     thread  where its blocking calls are made
-    rows        jobs as rows, and back                  pages   the SQL of lists
+    writer      transactions, made durable              rows    jobs as rows, and back
+    pages       lists of jobs
 """
 
 from __future__ import annotations
@@ -117,8 +118,9 @@ class Bounds(msgspec.Struct, frozen=True):
 class Ledger(Protocol):
     """What every ledger can do. Every verb is one atomic change, seen by all processes.
 
-    Any of them may raise LedgerError when the ledger can't be read or written. Cancelling a
-    verb's await does not undo it.
+    Any of them may raise LedgerError when the ledger can't be read or written, and has then
+    changed nothing, whatever became of others' changes at the same time; QueryTooSlow when it
+    would take too long. Cancelling a verb's await does not undo it.
     """
 
     async def submit(
@@ -155,14 +157,18 @@ class Ledger(Protocol):
         ...
 
     async def start(self, starts: Sequence[Start]) -> None:
-        """Write down that claimed jobs run."""
+        """Write down that claimed jobs run; what was written before changes nothing.
+
+        Each start is a change of its own: ValueError for a job that can't run any more, NotFound
+        for one that is gone, after all the others were written.
+        """
         ...
 
     async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
         """Write down how a job ended, and that it ran where `start` has not said so yet.
 
-        `journal` is its output when it was small, else None. Raises ValueError for a move that
-        isn't legal.
+        `journal` is its output when it was small, else None. The same end, written again, changes
+        nothing; ValueError for a move that isn't legal, so for another end than was written.
         """
         ...
 

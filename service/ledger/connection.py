@@ -5,15 +5,19 @@ from __future__ import annotations
 import fcntl
 import importlib.resources
 import os
+import time
 from pathlib import Path
 
 import apsw
 
-from service.errors import LedgerError
+from service.errors import LedgerError, QueryTooSlow
 
 # Earlier builds can corrupt a WAL database that several connections write: sqlite.org/wal.html.
 SQLITE_MIN = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
+# An operation may take so long; that is asked every so many steps of SQLite's.
+OPERATION_S = 5.0
+PROGRESS_STEPS = 50_000
 # The schema's versions, one script each; a script that has been released is never edited.
 SCRIPTS = (
     "schema.sql",
@@ -28,7 +32,7 @@ class Turn:
     """Holds the lock file by which the processes take turns to write."""
 
     def __init__(self, fd: int) -> None:
-        """Take the lock file's descriptor."""
+        """Use the descriptor of the lock file."""
         self._fd = fd
 
     def __enter__(self) -> None:
@@ -36,6 +40,25 @@ class Turn:
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+class TimeLimit:
+    """Interrupts a connection's statements when the operation that they belong to takes too long.
+
+    SQLite asks only after some thousand steps, so it costs nothing where there are few.
+    """
+
+    def __init__(self, db: apsw.Connection) -> None:
+        """Watch over a connection, of which one thread at a time makes use."""
+        self._until = float("inf")
+        db.set_progress_handler(self._is_over, PROGRESS_STEPS)
+
+    def start(self) -> None:
+        """Begin with another operation."""
+        self._until = time.monotonic() + OPERATION_S
+
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._until
 
 
 class Wal:
@@ -58,6 +81,18 @@ class Wal:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._fd)
+
+
+def told(exc: Exception, what: str) -> Exception:
+    """Return the error by which a failure of SQLite's is told; a bug is told as it is."""
+    if isinstance(exc, apsw.InterruptError):
+        error: LedgerError = QueryTooSlow(f"it takes the ledger more than {OPERATION_S:g} s")
+    elif isinstance(exc, apsw.Error | OSError):
+        error = LedgerError(f"the ledger cannot be {what}: {exc}")
+    else:
+        return exc
+    error.__cause__ = exc
+    return error
 
 
 def refuse_unsound_sqlite() -> None:

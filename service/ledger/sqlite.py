@@ -9,9 +9,11 @@ sync: until then such a job would be found `lost`, never run again.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -32,7 +34,15 @@ from service.jobs import (
     now,
 )
 from service.ledger import Asked, Bounds, Claim, Event, Leader, Page, Query, Start, Submission
-from service.ledger.connection import Turn, Wal, connect, migrate, refuse_unsound_sqlite
+from service.ledger.connection import (
+    TimeLimit,
+    Turn,
+    Wal,
+    connect,
+    migrate,
+    refuse_unsound_sqlite,
+    told,
+)
 from service.ledger.pages import PAGE_BYTES, Part, add_functions, is_searched, read_part
 from service.ledger.rows import (
     COLUMNS,
@@ -46,6 +56,7 @@ from service.ledger.rows import (
     row_of,
 )
 from service.ledger.thread import DatabaseThread, Group
+from service.ledger.writer import Writer
 
 T = TypeVar("T")
 
@@ -70,7 +81,6 @@ class SqliteLedger:
 
         `on_commit` is called, on the writer's thread, with the seconds that a group took.
         """
-        self._on_commit = on_commit
         refuse_unsound_sqlite()
         self._new_id = Ids()
         try:
@@ -79,22 +89,26 @@ class SqliteLedger:
             raise LedgerError(f"{path}: {exc.strerror}") from exc
         try:
             # two at once that make a new file's mode WAL: one would be told that it is locked
-            with Turn(self._turn):
+            turn = Turn(self._turn)
+            with turn:
                 self._db = connect(path)
                 migrate(self._db)
             self._wal = Wal(path)
             self._read_db = connect(path, is_reader=True)
             add_functions(self._read_db)
-        except (apsw.Error, LedgerError) as exc:
+        except (apsw.Error, OSError, LedgerError) as exc:
             os.close(self._turn)
             raise LedgerError(f"{path}: {exc}") from exc
-        self._writes = DatabaseThread("ledger-writer", self._perform_writes)
-        self._reads = DatabaseThread("ledger-reader", _perform_reads)
+        self._writer = Writer(self._db, self._wal, turn, on_commit)
+        self._writes = DatabaseThread("ledger-writer", self._writer.perform)
+        self._read_limit = TimeLimit(self._read_db)
+        self._reads = DatabaseThread("ledger-reader", self._perform_reads)
 
     def close(self) -> None:
         """Finish what was asked, then close; blocks for as long as that takes."""
         self._writes.close()
         self._reads.close()
+        self._writer.mend()
         self._read_db.close()
         self._wal.close()
         self._db.close()
@@ -141,7 +155,10 @@ class SqliteLedger:
                 )
             return Submission(jobs, claims=claims)
 
-        return await self._writes.call(write, is_durable=True)
+        def undo(submission: Submission) -> Submission | None:
+            return _withdraw(self._db, submission, owner, key)
+
+        return await self._writes.call(write, is_durable=True, undo=undo)
 
     async def claim(self, owner: str, limit: int) -> list[Claim]:
         """Make up to `limit` of the oldest waiting jobs this owner's."""
@@ -149,7 +166,10 @@ class SqliteLedger:
         def write() -> list[Claim]:
             return _claim(self._db, owner, limit)
 
-        return await self._writes.call(write, is_durable=True)
+        def undo(claims: list[Claim]) -> None:
+            _unclaim(self._db, owner, [claim.id for claim in claims])
+
+        return await self._writes.call(write, is_durable=True, undo=undo)
 
     async def unclaim(self, owner: str, ids: Sequence[str]) -> list[str]:
         """Put claims that were never started back into the queue."""
@@ -161,12 +181,14 @@ class SqliteLedger:
 
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run."""
-
-        def write() -> None:
-            for start in starts:
-                _move_to_running(self._db, start)
-
-        await self._writes.call(write)
+        writes = [partial(_move_to_running, self._db, start) for start in starts]
+        # each answers for itself; all are in one group
+        outcomes = await asyncio.gather(
+            *(self._writes.call(write) for write in writes), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
 
     async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
         """Write down how a job ended, and that it ran."""
@@ -373,58 +395,19 @@ class SqliteLedger:
         """Return when the ledger can be written."""
 
         def write() -> None:
+            self._writer.check()
             # a write that changes nothing would not touch the disk
             self._db.execute("UPDATE probe SET at = ?", (now(),))
 
         await self._writes.call(write)
 
-    def _perform_writes(self, group: Group) -> None:
-        begun_at = time.monotonic()
-        try:
-            self._write(group)
-            if any(operation.is_durable for operation in group):
-                self._wal.sync()
-            self._on_commit(time.monotonic() - begun_at)
-        except (apsw.Error, OSError) as exc:
-            error = LedgerError(f"the ledger cannot be written: {exc}")
-            error.__cause__ = exc
-            for operation in group:
-                operation.outcome = error
-        except Exception as exc:  # a bug in one operation: nothing of its group was written
-            for operation in group:
-                operation.outcome = exc
-
-    def _write(self, group: Group) -> None:
-        # waiting for one's turn in the kernel: SQLite itself would sleep and try again
-        with Turn(self._turn):
-            self._db.execute("BEGIN IMMEDIATE")
+    def _perform_reads(self, group: Group) -> None:
+        for operation in group:
+            self._read_limit.start()
             try:
-                for operation in group:
-                    operation.outcome = _outcome(operation.call)
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-
-def _outcome(call: Callable[[], T]) -> T | BaseException:
-    """Make a call; a refusal is its outcome, for a verb looks before it writes."""
-    try:
-        return call()
-    except (Full, KeyReused, NotFound, Conflict) as exc:
-        return exc
-
-
-def _perform_reads(group: Group) -> None:
-    for operation in group:
-        try:
-            operation.outcome = operation.call()
-        except apsw.Error as exc:
-            operation.outcome = LedgerError(f"the ledger cannot be read: {exc}")
-            operation.outcome.__cause__ = exc
-        except Exception as exc:
-            operation.outcome = exc
+                operation.outcome = operation.call()
+            except Exception as exc:
+                operation.outcome = told(exc, "read")
 
 
 def _insert(
@@ -476,6 +459,28 @@ def _repeated(db: apsw.Connection, key: str, fingerprint: bytes) -> list[Job] | 
         raise Conflict("a job of this Idempotency-Key was deleted") from exc
 
 
+def _withdraw(
+    db: apsw.Connection, submission: Submission, owner: str, key: str
+) -> Submission | None:
+    """Undo a submission; where others have one of its jobs already, it stands, without claims."""
+    if submission.is_repeated:
+        return None
+    _unclaim(db, owner, [claim.id for claim in submission.claims])
+    ids = encode([job.id for job in submission.jobs]).decode()
+    waiting = db.execute(
+        "SELECT count(*) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
+        " AND state = 'queued' AND owner IS NULL",
+        (ids,),
+    ).get
+    if waiting < len(submission.jobs):
+        return msgspec.structs.replace(submission, claims=[])
+    for job in submission.jobs:
+        _forget(db, job)
+    if key:
+        db.execute("DELETE FROM submissions WHERE key = ?", (key,))
+    return None
+
+
 def _count(db: apsw.Connection, state: State) -> int:
     count: int = db.execute("SELECT jobs FROM tally WHERE state = ?", (state,)).get
     return count
@@ -501,18 +506,34 @@ def _move_to_running(db: apsw.Connection, start: Start) -> None:
         " WHERE id = ? AND state = 'queued' AND owner IS NOT NULL",
         (start.pid, start.started_at, start.boot_id, start.start_ticks, start.id),
     )
-    if not db.changes():
+    if not db.changes() and not _is_running_as(db, start):
         check_move(_state(db, start.id), "running")
         raise ValueError(f"job {start.id} was not claimed")
 
 
+def _is_running_as(db: apsw.Connection, start: Start) -> bool:
+    """Whether this very start was written before."""
+    sql = "SELECT 1 FROM jobs WHERE id = ? AND state = 'running' AND pid = ? AND started_at = ?"
+    return bool(db.execute(sql, (start.id, start.pid, start.started_at)).get)
+
+
 def _end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) -> None:
     before = _state(db, id)
+    if before == end.state and _has_ended_as(db, id, end):
+        return
     if before == "queued" and (end.started_at or end.state == "lost"):
         before = "running"  # it ran, or it may have: both moves are written as one
     check_move(before, end.state)
     db.execute(
         f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?", (*end_row(end), journal, id)
+    )
+
+
+def _has_ended_as(db: apsw.Connection, id: str, end: End) -> bool:
+    """Whether this very end was written before."""
+    sql = "SELECT reason, finished_at, exit_code, signal FROM jobs WHERE id = ?"
+    return bool(
+        db.execute(sql, (id,)).get == (end.reason, end.finished_at, end.exit_code, end.signal)
     )
 
 

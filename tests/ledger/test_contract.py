@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.errors import Conflict, Full, KeyReused, NotFound
@@ -167,13 +168,53 @@ async def test_start_and_end_of_a_short_job_are_one_write(ledger, other):
     assert (job.state, job.pid, job.started_at) == ("succeeded", 7, SUCCESS.started_at)
 
 
-@pytest.mark.parametrize("end", [SUCCESS, CANCELLED], ids=["succeeded", "cancelled"])
+@pytest.mark.parametrize(
+    "end",
+    [CANCELLED, msgspec.structs.replace(SUCCESS, finished_at="2026-01-01T00:00:02.000000Z")],
+    ids=["cancelled", "succeeded at another time"],
+)
 async def test_an_ended_job_never_moves_again(ledger, end):
     id = await run_to_end(ledger)
     with pytest.raises(ValueError, match="cannot go from succeeded"):
         await ledger.end(id, end)
     with pytest.raises(ValueError, match="cannot go from succeeded"):
         await ledger.start([Start(id, 1, now())])
+
+
+async def test_what_is_written_again_changes_nothing(ledger, other):
+    await ledger.submit([TRUE], queue_limit=LIMIT)
+    (claim,) = await ledger.claim("1", 1)
+    start = Start(claim.id, 7, SUCCESS.started_at)
+    for view in (ledger, other):
+        await view.start([start])
+    for view in (ledger, other):
+        await view.end(claim.id, SUCCESS, b"journal")
+    await other.end(claim.id, SUCCESS)
+    assert await ledger.journal(claim.id) == b"journal"
+    states = [event.job.state for event in await ledger.events(0, 100)]
+    assert states == ["queued", "running", "succeeded"]
+
+
+async def test_one_illegal_move_takes_nothing_else_with_it(ledger, other):
+    ended = await run_to_end(ledger)
+    await ledger.submit([TRUE] * 3, queue_limit=LIMIT)
+    first, second, third = await ledger.claim("1", 3)
+    at = SUCCESS.started_at
+    results = await asyncio.gather(
+        submit(ledger, Spec(args=["before"])),
+        ledger.end(first.id, SUCCESS),
+        ledger.end(ended, CANCELLED),
+        ledger.end(second.id, None),
+        ledger.start([Start(ended, 1, at), Start("unknown", 1, at), Start(third.id, 9, at)]),
+        submit(ledger, Spec(args=["after"])),
+        return_exceptions=True,
+    )
+    kinds = [type(result) for result in results]
+    assert kinds == [Job, type(None), ValueError, AttributeError, ValueError, Job]
+    for job in (results[0], results[-1]):
+        assert (await other.get(job.id)).state == "queued"
+    states = [(await other.get(claim.id)).state for claim in (first, second, third)]
+    assert states == ["succeeded", "queued", "running"]
 
 
 async def test_a_job_that_was_not_claimed_cannot_start(ledger):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.errors import LedgerError
 from service.ledger.thread import DatabaseThread, Group
 
 pytestmark = pytest.mark.gen_test(timeout=20)
@@ -65,3 +66,23 @@ async def test_all_who_share_a_call_get_its_error(io_loop, thread):
     for future in futures:
         with pytest.raises(LookupError, match="no"):
             await future
+
+
+async def test_what_performing_raises_is_told_to_all_and_the_thread_goes_on(io_loop, thread):
+    def call() -> None:
+        raise SystemError("not expected by `perform`")
+
+    outcomes = await asyncio.gather(
+        thread.call(call), thread.call(lambda: 1), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [SystemError, SystemError]
+    assert await thread.call(lambda: 2) == 2
+
+
+async def test_nobody_waits_for_a_closed_thread(io_loop):
+    thread = DatabaseThread("test-thread", perform)
+    last = thread.call(lambda: "done")
+    thread.close()
+    assert await last == "done"
+    with pytest.raises(LedgerError, match="closed"):
+        thread.call(lambda: "never")
