@@ -5,7 +5,7 @@
     sqlite      the backend for one machine
     connection  opened, migrated, in turns to write     thread  where its blocking calls are made
     writer      transactions, made durable              rows    jobs as rows, and back
-    pages       lists of jobs
+    stored      what another version may have written   pages   lists of jobs
 """
 
 from __future__ import annotations

@@ -18,14 +18,15 @@ BUSY_MILLISECONDS = 10_000
 # An operation may take so long; that is asked every so many steps of SQLite's.
 OPERATION_S = 5.0
 PROGRESS_STEPS = 50_000
-# The schema's versions, one script each; a script that has been released is never edited.
-SCRIPTS = (
-    "schema.sql",
-    "002-events.sql",
-    "003-search.sql",
-    "004-processes.sql",
-    "005-rerun.sql",
-)
+# The schema's versions, one script each; a script that has been released is never edited. They only
+# add, and what they add has a default: while the processes are replaced, older ones write on.
+SCRIPTS = {
+    1: "schema.sql",
+    2: "002-events.sql",
+    3: "003-search.sql",
+    4: "004-processes.sql",
+    5: "005-rerun.sql",
+}
 
 
 class Turn:
@@ -119,16 +120,14 @@ def connect(path: Path, *, is_reader: bool = False) -> apsw.Connection:
 
 
 def migrate(db: apsw.Connection) -> None:
-    """Bring the schema up to date; LedgerError when it is newer than this code."""
+    """Bring the schema up to date; that of a newer version serves as it is, for it only adds."""
     directory = importlib.resources.files("service.ledger")
-    scripts = [directory.joinpath(name).read_text() for name in SCRIPTS]
-    version = db.pragma("user_version")
-    if version > len(scripts):
-        raise LedgerError(f"made by a newer squall: version {version}, known {len(scripts)}")
-    for number, script in enumerate(scripts[version:], version + 1):
+    for number, name in SCRIPTS.items():
+        if number <= db.pragma("user_version"):
+            continue
         db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute(script)
+            db.execute(directory.joinpath(name).read_text())
             db.execute(f"PRAGMA user_version = {number}")
             db.execute("COMMIT")
         except BaseException:

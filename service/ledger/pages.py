@@ -17,6 +17,7 @@ import msgspec
 from service.jobs import STEP_MS, Job, State, least_id
 from service.ledger import Query
 from service.ledger.rows import COLUMNS, job_of
+from service.ledger.stored import read_spec
 
 # The specs of a page have at most so many bytes, or it is one job.
 PAGE_BYTES = 4 << 20
@@ -41,13 +42,6 @@ class Part(msgspec.Struct, frozen=True):
     before: str | None
     size: int = 0
     is_full: bool = False
-
-
-class _Command(msgspec.Struct):
-    args: list[str]
-
-
-_command = msgspec.json.Decoder(_Command).decode
 
 
 def add_functions(db: apsw.Connection) -> None:
@@ -196,4 +190,4 @@ def _text_sql(text: str) -> tuple[str, dict[str, str]]:
 
 def _has_text(*arguments: Any) -> bool:
     spec, text = arguments
-    return text in " ".join(_command(spec).args).casefold()
+    return text in " ".join(read_spec(spec).args).casefold()

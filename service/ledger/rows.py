@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from service.jobs import NOTHING, End, Job, Spec, State, Stdin, Stream, Usage
+from service.jobs import NOTHING, End, Job, Spec, State, Stream
 from service.ledger import Asked, Claim
+from service.ledger.stored import read_spec, read_stdin, read_usage
 
 COLUMNS = (
     "id, state, owner, spec, created_at, started_at, finished_at, duration, pid, cancel_requested,"
@@ -20,11 +20,6 @@ COLUMNS = (
 STDIN_KEPT_BYTES = 16 * 1024
 
 encode = msgspec.json.Encoder().encode
-_spec = msgspec.json.Decoder(Spec).decode
-_stdin: Callable[[bytes], Stdin | Literal["open"]] = msgspec.json.Decoder(
-    Stdin | Literal["open"]
-).decode
-_usage = msgspec.json.Decoder(Usage).decode
 
 
 def new_job(id: str, spec: Spec, created_at: str, rerun_of: str | None = None) -> Job:
@@ -54,17 +49,17 @@ def row_of(job: Job, spec: Spec) -> tuple[str, str, bytes | None, str, str | Non
 
 def claim_of(id: Any, spec: Any, stdin: Any, created_at: Any) -> Claim:
     """Return a claim from its columns id, spec, stdin, created_at."""
-    claimed = _spec(spec)
+    claimed = read_spec(spec)
     if stdin is not None:
-        claimed = msgspec.structs.replace(claimed, stdin=_stdin(stdin))
+        claimed = msgspec.structs.replace(claimed, stdin=read_stdin(stdin))
     return Claim(id, claimed, created_at)
 
 
 def asked_of(spec: Any, stdin: Any) -> Asked:
     """Return what was asked from its columns spec, stdin."""
-    asked = _spec(spec)
+    asked = read_spec(spec)
     if stdin:
-        asked = msgspec.structs.replace(asked, stdin=_stdin(stdin))
+        asked = msgspec.structs.replace(asked, stdin=read_stdin(stdin))
     return Asked(asked, has_all=stdin != b"" and asked.stdin != "open")
 
 
@@ -92,7 +87,7 @@ def job_of(
     rerun_of: str | None,
 ) -> Job:
     """Return a job from its `COLUMNS`."""
-    asked = _spec(spec)
+    asked = read_spec(spec)
     return Job(
         id=id,
         state=state,
@@ -115,7 +110,7 @@ def job_of(
         signal=signal,
         has_timed_out=bool(has_timed_out),
         cancel_requested=bool(cancel_requested),
-        usage=_usage(usage) if usage else None,
+        usage=read_usage(usage) if usage else None,
         stdout=Stream(stdout_bytes, stdout_dropped) if stdout_bytes else NOTHING,
         stderr=Stream(stderr_bytes, stderr_dropped) if stderr_bytes else NOTHING,
         rerun_of=rerun_of,

@@ -150,7 +150,8 @@ class SqliteLedger:
             if key:
                 ids = encode([job.id for job in jobs]).decode()
                 self._db.execute(
-                    "INSERT INTO submissions VALUES (?, ?, ?, ?)",
+                    "INSERT INTO submissions (key, fingerprint, job_ids, created_at)"
+                    " VALUES (?, ?, ?, ?)",
                     (key, fingerprint, ids, created_at),
                 )
             return Submission(jobs, claims=claims)
@@ -423,7 +424,7 @@ def _insert(
     )
     labels = [(name, value, job.id) for job in jobs for name, value in job.labels.items()]
     if labels:
-        db.executemany("INSERT INTO labels VALUES (?, ?, ?)", labels)
+        db.executemany("INSERT INTO labels (name, value, job_id) VALUES (?, ?, ?)", labels)
 
 
 def _note_stepped(db: apsw.Connection, ids: Sequence[str]) -> None:

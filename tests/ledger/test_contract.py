@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import apsw
 import msgspec
 import pytest
 
@@ -24,7 +25,24 @@ SUCCESS = End(
 )  # fmt: skip
 CANCELLED = End(state="cancelled", reason="cancelled", finished_at=now())
 
-BACKENDS: dict[str, Callable[[Path], Ledger]] = {"sqlite": lambda path: SqliteLedger(path / "l.db")}
+
+def of_a_newer_version(path: Path) -> SqliteLedger:
+    """Open a ledger to which another version has added columns and tables."""
+    if not (path / "l.db").exists():
+        SqliteLedger(path / "l.db").close()
+        db = apsw.Connection(str(path / "l.db"))
+        for table in ("jobs", "labels", "submissions", "events", "tally", "probe"):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN added TEXT NOT NULL DEFAULT 'later'")
+        db.execute("CREATE TABLE added (name TEXT)")
+        db.execute("PRAGMA user_version = 999")
+        db.close()
+    return SqliteLedger(path / "l.db")
+
+
+BACKENDS: dict[str, Callable[[Path], Ledger]] = {
+    "sqlite": lambda path: SqliteLedger(path / "l.db"),
+    "sqlite of a newer version": of_a_newer_version,
+}
 
 
 @pytest.fixture(params=list(BACKENDS))
@@ -359,11 +377,13 @@ async def test_a_dead_owners_jobs_are_found_and_may_be_lost_from_either_state(le
 
 
 async def test_what_was_accepted_is_there_after_reopening(tmp_path):
-    for open_ledger in BACKENDS.values():
-        ledger = open_ledger(tmp_path)
+    for number, open_ledger in enumerate(BACKENDS.values()):
+        path = tmp_path / str(number)
+        path.mkdir()
+        ledger = open_ledger(path)
         job = await submit(ledger)
         ledger.close()
-        ledger = open_ledger(tmp_path)
+        ledger = open_ledger(path)
         assert await ledger.get(job.id) == job
         await ledger.probe()
         ledger.close()

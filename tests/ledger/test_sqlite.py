@@ -43,15 +43,6 @@ def test_an_unsound_sqlite_is_refused(tmp_path, monkeypatch):
         SqliteLedger(tmp_path / "l.db")
 
 
-def test_a_ledger_of_a_newer_version_is_refused(tmp_path):
-    SqliteLedger(tmp_path / "l.db").close()
-    db = apsw.Connection(str(tmp_path / "l.db"))
-    db.execute("PRAGMA user_version = 999")
-    db.close()
-    with pytest.raises(LedgerError, match="made by a newer squall"):
-        SqliteLedger(tmp_path / "l.db")
-
-
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "l.db").write_bytes(b"not a database, " * 500)
     with pytest.raises(LedgerError, match="not a database"):
