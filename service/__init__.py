@@ -13,6 +13,8 @@ The map, from the bottom up; imports point only downwards:
     ledger/         the database of jobs; it alone decides what is true
     settings        what is in force, and where each value came from
     state           the state directory: where everything that is written lies
+    connections     the HTTP server, which accepts no more than it can serve
+    descriptors     how many of them jobs, clients and peers may have
     tasks, proc     owners of asyncio tasks; the processes of this machine, as /proc shows them
     metrics, logs   numbers for Prometheus; the log of a process
     jobs            the words: specs, jobs, states and the legal moves; no I/O

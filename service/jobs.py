@@ -55,6 +55,9 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 STEP_MS = 1000
 
 
+# What squall itself tells a job: whoever could set it would mark a stranger's process as its own.
+OWN_NAMES = "SQUALL_JOB_"
+
 Wrong = Iterator[tuple[str, str]]
 Checks = Mapping[str, Callable[[Any], Wrong]]
 
@@ -422,11 +425,15 @@ def _wrong_args(args: list[str]) -> Wrong:
 
 
 def _wrong_env(env: dict[str, str]) -> Wrong:
-    if _is_plain([*env, *env.values()]) and "" not in env and "=" not in "".join(env):
+    names = "".join(env)
+    is_plain = _is_plain([*env, *env.values()])
+    if is_plain and "" not in env and "=" not in names and OWN_NAMES not in names:
         return
     for name, value in env.items():
         if not name or "=" in name:
             yield f".{name}", "a name must not be empty or contain '='"
+        elif name.startswith(OWN_NAMES):
+            yield f".{name}", f"names that begin with {OWN_NAMES} are set by squall"
         elif message := _wrong_text(f"{name}={value}"):
             yield f".{name}", message
 

@@ -14,6 +14,8 @@ FILE_BYTES = 10 * 1024 * 1024
 FILES_KEPT = 5
 # what can't be written in time is dropped: logging never holds memory, nor the loop
 QUEUE_RECORDS = 10_000
+INTERVAL_S = 1.0
+CAUSES_MAX = 1_000
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,6 +46,44 @@ class _DroppingQueueHandler(logging.handlers.QueueHandler):
         return record  # it stays in this process: nothing needs to be made picklable
 
 
+class OncePerSecond(logging.Filter):
+    """Lets one warning or error of each cause through a second, with the count of those before.
+
+    A cause is the line of code that logs and the place of the error that it tells of: what fails
+    for each of a thousand jobs fills no disk, and hides nothing else.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was logged so far."""
+        super().__init__()
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write the record down."""
+        if record.levelno < logging.WARNING:
+            return True
+        cause = _cause(record)
+        since, withheld = self._seen.pop(cause, (-INTERVAL_S, 0))
+        if record.created - since < INTERVAL_S and record.created >= since:
+            self._seen[cause] = since, withheld + 1
+            return False
+        if withheld:
+            record.msg, record.args = f"{record.getMessage()} (and {withheld} times before)", None
+        self._seen[cause] = record.created, 0
+        if len(self._seen) > CAUSES_MAX:
+            del self._seen[next(iter(self._seen))]  # the one that was longest not seen
+        return True
+
+
+def _cause(record: logging.LogRecord) -> tuple[object, ...]:
+    trace = record.exc_info[2] if record.exc_info else None
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = (trace.tb_frame.f_code, trace.tb_lineno) if trace else None
+    what = record.getMessage() if record.msg == "%s" else record.msg
+    return record.pathname, record.lineno, what, place
+
+
 def start(file: Path, level: str) -> logging.handlers.QueueListener:
     """Send all records to a file, through a thread; stop the listener at the end."""
     handler = logging.handlers.RotatingFileHandler(
@@ -53,7 +93,9 @@ def start(file: Path, level: str) -> logging.handlers.QueueListener:
     records: queue.Queue[logging.LogRecord] = queue.Queue(QUEUE_RECORDS)
     listener = logging.handlers.QueueListener(records, handler)
     root = logging.getLogger()
-    root.handlers = [_DroppingQueueHandler(records)]
+    handler_of_all = _DroppingQueueHandler(records)
+    handler_of_all.addFilter(OncePerSecond())
+    root.handlers = [handler_of_all]
     root.setLevel(level.upper())
     listener.start()
     return listener

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import signal
 import socket
-from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 
-from service import logs
+from service import descriptors, logs
+from service.connections import Server
+from service.descriptors import Shares
 from service.errors import SettingsError
 from service.ledger.sqlite import SqliteLedger
 from service.metrics import Metrics
 from service.peers.notices import Peers
 from service.running.retention import Retention
+from service.running.run import Inherited
 from service.running.runner import Runner
+from service.running.slots import Slots
 from service.settings import Settings
 from service.state import StateDir
 from service.tasks import Background
@@ -41,7 +42,9 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
     state.create()
     log_listener = logs.start(state.log / f"{port}.log", settings.log.level)
     stopping = _stop_signal()
+    soft_limit = descriptors.raise_limit()
     try:
+        shares = _share_out(settings.jobs.running)
         peers = Peers(state, port, settings.ports)
         metrics = Metrics(state.metrics, port)
         ledger = SqliteLedger(state.ledger, metrics.commit.observe)
@@ -53,17 +56,18 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
             settings.jobs,
             str(port),
             background,
+            slots=Slots(shares.jobs),
+            inherited=Inherited(int(settings.jobs.umask, 8), soft_limit),
             on_end=metrics.job_ended,
         )
         retention = Retention(
             ledger, state.journals, state.run / "retention.lock", settings.retention
         )
         app = make_app(ledger, runner, metrics, settings, state.token())
-        _raise_descriptor_limit()
         try:
             await runner.start()
-            front = _server(app, [listener] if listener else _tcp_sockets(port))
-            inner = _server(app, [_unix_socket(state, port)])
+            front = _server(app, [listener] if listener else _tcp_sockets(port), shares.clients)
+            inner = _server(app, [_unix_socket(state, port)], shares.peers)
             background.start("retention", retention.run)
             background.start("the measure of the loop's lag", metrics.watch_loop)
             log.info("ready on port %d", port)
@@ -80,7 +84,7 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
         log_listener.stop()
 
 
-async def _drain(app: App, front: _Server, inner: _Server) -> None:
+async def _drain(app: App, front: Server, inner: Server) -> None:
     """Stop accepting at once; jobs end, answers are sent, nginx lets go of its connections."""
     runner = app.runner
     draining = asyncio.create_task(runner.drain(app.squall.jobs.drain))
@@ -95,42 +99,11 @@ async def _drain(app: App, front: _Server, inner: _Server) -> None:
         await server.close_all_connections()
 
 
-class _Server(HTTPServer):
-    """An HTTP server that tells when its last connection has closed."""
-
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        super().initialize(*args, **kwargs)
-        self._emptied = asyncio.Event()
-
-    def stop(self) -> None:
-        """Accept no more, but first all who knocked: to close would be to turn them away."""
-        for listener in () if self._stopped else self._sockets.values():
-            try:
-                while True:
-                    self._handle_connection(*listener.accept())
-            except BlockingIOError:
-                pass  # nobody else
-        super().stop()
-
-    def on_close(self, server_conn: object) -> None:
-        super().on_close(server_conn)
-        if not self._connections:
-            self._emptied.set()
-
-    async def wait_empty(self, timeout_s: float) -> None:
-        """Return when no connection is open, or when the time is up."""
-        if self._connections:
-            self._emptied.clear()
-            try:
-                await asyncio.wait_for(self._emptied.wait(), timeout_s)
-            except TimeoutError:
-                log.info("closing %d connections that clients still hold", len(self._connections))
-
-
-def _server(app: App, sockets: list[socket.socket]) -> _Server:
+def _server(app: App, sockets: list[socket.socket], connections: int) -> Server:
     http = app.squall.http
-    server = _Server(
+    server = Server(
         app,
+        connections=connections,
         max_body_size=http.body_bytes,
         body_timeout=http.body_seconds,
         idle_connection_timeout=3600,
@@ -158,7 +131,11 @@ def _stop_signal() -> asyncio.Event:
     return stopping
 
 
-def _raise_descriptor_limit() -> None:
-    """Use all the descriptors that the system grants: each job needs a few."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def _share_out(wanted: int) -> Shares:
+    shares = descriptors.share_out(wanted)
+    found = f"with {shares.limit} descriptors at most {shares.jobs} jobs run here at once"
+    if shares.jobs < wanted:
+        log.warning("%s: jobs.running is %d; raise the hard limit (LimitNOFILE=)", found, wanted)
+    else:
+        log.info("%s", found)
+    return shares

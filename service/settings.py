@@ -70,6 +70,8 @@ class JobsSettings(msgspec.Struct, frozen=True):
     """Bytes kept of each output stream of a job that doesn't say: half head, half tail."""
     drain: Seconds = 30.0
     """Seconds that running jobs have to finish after TERM before they are stopped."""
+    umask: Annotated[str, Meta(pattern="^0?[0-7]{3}$")] = "022"
+    """What the files that jobs make are not open for, in octal digits; see umask(2)."""
 
 
 class RetentionSettings(msgspec.Struct, frozen=True):

@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "state": {"errors"},
     "logs": set(),
     "proc": set(),
+    "descriptors": set(),
+    "connections": {"errors"},
     "tasks": {"errors"},
     "guard": set(),
     "journal": BOTTOM,

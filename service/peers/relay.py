@@ -69,7 +69,10 @@ class Relay:
     async def _connect(self, owner: str) -> IOStream:
         if not owner.isdecimal():
             raise OwnerGone(f"{owner} is no process of this machine")
-        stream = IOStream(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            stream = IOStream(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        except OSError as exc:
+            raise OwnerGone(f"process {owner} cannot be reached now: {exc.strerror}") from exc
         try:
             await stream.connect(str(self._state.socket(int(owner))))
         except (OSError, StreamClosedError) as exc:

@@ -10,11 +10,12 @@ import pwd
 from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from typing import Any
+from typing import Any, NamedTuple
 
+import executor
 from executor import PIPE, Limits, Result, Subprocess
 from service import jobs
-from service.errors import Conflict, NoRoom, is_no_room
+from service.errors import Conflict, NoRoom
 from service.jobs import NOTHING, End, Reason, State, Stdin, Stream, Usage
 from service.journal import Journal
 from service.ledger import Claim, Start
@@ -23,6 +24,13 @@ from service.running import orphans
 log = logging.getLogger(__name__)
 
 RLIMITS = ("address_space", "cpu_seconds", "open_files", "processes", "file_size", "core_size")
+
+
+class Inherited(NamedTuple):
+    """What every command gets from the service that its spec says nothing of."""
+
+    umask: int
+    soft_open_files: int
 
 
 class Run:
@@ -35,6 +43,7 @@ class Run:
 
     __slots__ = (
         "_error",
+        "_inherited",
         "_is_unwanted",
         "_on_end",
         "_process",
@@ -49,8 +58,14 @@ class Run:
         "written",
     )
 
-    def __init__(self, claim: Claim, journal: Journal, on_end: Callable[[Run], None]) -> None:
-        """Take a claimed job; nothing runs yet."""
+    def __init__(
+        self,
+        claim: Claim,
+        journal: Journal,
+        inherited: Inherited,
+        on_end: Callable[[Run], None],
+    ) -> None:
+        """Nothing runs before `start`."""
         self.id = claim.id
         self.spec = claim.spec
         self.created_at = claim.created_at
@@ -60,6 +75,7 @@ class Run:
         self.content: bytes | None = None
         self.cancel_requested = False
         self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._inherited = inherited
         self._on_end = on_end
         self._error: str | None = None
         self._is_unwanted = False
@@ -85,10 +101,11 @@ class Run:
         try:
             self._process = self._subprocess()
             self._process.start()
+        except executor.NoRoom as exc:
+            self._process = None
+            raise NoRoom(f"no room to start a command: {exc.strerror}") from exc
         except Exception as exc:  # whatever it is, the job can't stay without an end
             self._process = None
-            if is_no_room(exc) and not self._is_of_its_limits(exc):
-                raise NoRoom(f"no room to start a command: {_why(exc)}") from exc
             if not isinstance(exc, OSError | ValueError):
                 log.exception("job %s could not be started", self.id)
             self._finish("failed", "spawn_error", error=_why(exc))
@@ -157,6 +174,8 @@ class Run:
             on_output=self._record,
             limits=_limits(spec.limits),
             kill_group=True,
+            umask=self._inherited.umask,
+            soft_open_files=self._inherited.soft_open_files,
             args=spec.args,
             env={**base_environment(), **spec.env, orphans.MARK: self.id},
             cwd=spec.cwd or base_environment()["HOME"],
@@ -169,11 +188,6 @@ class Run:
             case Stdin() as stdin:
                 return {"input": stdin.content()}
         return {"stdin": PIPE}
-
-    def _is_of_its_limits(self, exc: BaseException) -> bool:
-        """Whether the command itself could not be executed below the limits that it asked for."""
-        is_limited = _limits(self.spec.limits) is not None
-        return is_limited and isinstance(exc, OSError) and exc.filename is not None
 
     def _record(self, stream: str, chunk: bytes) -> None:
         try:

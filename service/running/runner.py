@@ -22,7 +22,7 @@ from service.peers.waiters import Waiters
 from service.running.claiming import Claiming
 from service.running.recording import Recording
 from service.running.recovery import Recovery
-from service.running.run import Run
+from service.running.run import Inherited, Run
 from service.running.slots import Slots
 from service.running.starting import Starting
 from service.settings import JobsSettings
@@ -54,6 +54,9 @@ class Runner:
         settings: JobsSettings,
         owner: str,
         background: Background,
+        *,
+        slots: Slots,
+        inherited: Inherited,
         on_end: Callable[[End, str], None] = lambda end, created_at: None,
     ) -> None:
         """Nothing happens before `start`. `on_end(end, created_at)` is called for each job."""
@@ -67,7 +70,8 @@ class Runner:
         self._journals = journals
         self._settings = settings
         self._on_end = on_end
-        self._slots = Slots(settings.running)
+        self._slots = slots
+        self._inherited = inherited
         self._tasks = Tasks(self._check_idle)
         self._claiming = Claiming(ledger, peers, owner, self._slots, self._claimed)
         self._starting = Starting(self._started, self._found_no_room)
@@ -172,7 +176,7 @@ class Runner:
         if output_bytes is None:
             output_bytes = self._settings.output_bytes
         journal = Journal(self._journals, claim.id, output_bytes=output_bytes)
-        self.runs[claim.id] = run = Run(claim, journal, self._ended)
+        self.runs[claim.id] = run = Run(claim, journal, self._inherited, self._ended)
         self._starting.add(run)
         if is_unwanted:
             run.cancel_requested = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,11 +29,19 @@ class Kept:
         self._connection.close()
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:
-        headers = {"Authorization": f"Bearer {self._service.token}"}
+        self.send(method, path, body=body)
+        return self.answer()
+
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: object = None
+    ) -> None:
+        given = {"Authorization": f"Bearer {self._service.token}", **(headers or {})}
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            given["Content-Type"] = "application/json"
         data = json.dumps(body).encode() if body is not None else None
-        self._connection.request(method, path, body=data, headers=headers)
+        self._connection.request(method, path, body=data, headers=given)
+
+    def answer(self) -> Answer:
         response = self._connection.getresponse()
         return Answer(response.status, response.headers, response.read())
 
