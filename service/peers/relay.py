@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream, StreamClosedError
@@ -18,7 +19,9 @@ from service.state import StateDir
 
 # Marks a request that was passed on: it is answered by whoever gets it, never passed on again.
 HEADER = "X-Squall-Relayed"
-_OWN_HEADERS = frozenset({"connection", "content-length", "transfer-encoding", "expect"})
+_OWN_HEADERS = frozenset(
+    {"connection", "content-length", "transfer-encoding", "expect", HEADER.lower()}
+)
 _CHUNK = 65_536
 
 
@@ -110,8 +113,9 @@ class Upload:
 
 
 def is_relayed(request: HTTPServerRequest) -> bool:
-    """Whether another process passed this request on."""
-    return HEADER in request.headers
+    """Whether another process passed this request on; from outside the header means nothing."""
+    came_from: Any = getattr(request.connection, "context", None)
+    return HEADER in request.headers and came_from.address_family == socket.AF_UNIX
 
 
 def _head(request: HTTPServerRequest, body_size: int | None) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import re
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +16,7 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 
 from service import checks
 from service.errors import NotFound, ServiceError
-from service.jobs import Job
+from service.jobs import ID_PATTERN, Job
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.output.outputs import Outputs
@@ -32,9 +34,17 @@ encode = msgspec.json.Encoder().encode
 # An error of Tornado's own, by its status, as one of ours.
 _TORNADO: Mapping[int, type[ServiceError]] = {
     400: problems.BadRequest,
-    405: problems.MethodNotAllowed,
     413: problems.TooLarge,
 }
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+
+
+class _AnyMethod(tuple[str, ...]):
+    """Every method there is: `prepare` says which a handler has, once access was checked."""
+
+    def __contains__(self, method: object) -> bool:
+        return True
 
 
 class App(Application):
@@ -67,7 +77,7 @@ class App(Application):
 class Handler(RequestHandler):
     """The base of all handlers: nobody is served without a token unless `is_public`."""
 
-    SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE")
+    SUPPORTED_METHODS = _AnyMethod(METHODS)
     is_public = False
 
     application: App
@@ -89,11 +99,15 @@ class Handler(RequestHandler):
         """Make no Etag: answers change, and hashing them costs time."""
 
     def prepare(self) -> Awaitable[None] | None:
-        """Check access before a byte of the body is read."""
+        """Check who asks, and for what, before a byte of the body is read."""
         self.application.access.check(self.request)
         if not self.is_public:
             self.application.access.authenticate(self.request)
-        self._check_size(int(self.request.headers.get("Content-Length", 0)))
+        if self.request.method not in self.methods():
+            raise problems.MethodNotAllowed(self.request.method or "", self.methods())
+        if "id" in self.path_kwargs:
+            self.path_kwargs["id"] = _job_id(self.path_kwargs["id"])
+        self._check_size(content_length(self.request))
         return None
 
     @property
@@ -148,20 +162,20 @@ class Handler(RequestHandler):
         error = kwargs["exc_info"][1]
         if isinstance(error, HTTPError) and not isinstance(error, ServiceError):
             kind = _TORNADO.get(error.status_code, problems.BadRequest)
-            error = kind(error.log_message or error.reason or f"HTTP {error.status_code}")
+            error = kind(error.get_message() or error.reason or f"HTTP {error.status_code}")
         problem = problems.problem_of(error)
         self.set_status(problem.status)
         self.set_header("Content-Type", problems.MEDIA_TYPE)
-        for name, value in problems.headers_of(error, self.methods()).items():
+        for name, value in problems.headers_of(error).items():
             self.set_header(name, value)
         self.finish(encode(problem))
 
     @classmethod
+    @functools.cache
     def methods(cls) -> list[str]:
         """Return the methods that this handler has."""
-        own = (name for name in ("GET", "HEAD", "POST", "DELETE"))
         base = RequestHandler
-        return [n for n in own if getattr(cls, n.lower()) is not getattr(base, n.lower())]
+        return [n for n in METHODS if getattr(cls, n.lower()) is not getattr(base, n.lower())]
 
     def log_exception(
         self,
@@ -178,9 +192,26 @@ class NoRoute(Handler):
     """Answers for every path that has no route."""
 
     def prepare(self) -> None:
-        """Refuse, whatever the method."""
-        super().prepare()
+        """Refuse, whatever the method, whoever may ask."""
+        self.application.access.check(self.request)
+        self.application.access.authenticate(self.request)
         raise NotFound("no such route")
+
+
+def content_length(request: HTTPServerRequest) -> int:
+    """Return the Content-Length, 0 when there is none; BadRequest when it isn't one number."""
+    given = request.headers.get("Content-Length", "0")
+    if not (given.isascii() and given.isdecimal() and len(given) < 20):
+        raise problems.BadRequest("the Content-Length is not a number of bytes")
+    return int(given)
+
+
+def _job_id(given: str) -> str:
+    """Return a job's id as the ledger has it; NotFound when no job can have it."""
+    id = given.lower()
+    if not re.fullmatch(ID_PATTERN, id):
+        raise NotFound("no such job: an id looks like 01a1fbfb-43ed-7000-a63e-87eb0967494d")
+    return id
 
 
 def _log_request(handler: RequestHandler) -> None:

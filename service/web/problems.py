@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+from collections.abc import Collection
 
 from service.errors import (
     Conflict,
@@ -38,6 +39,11 @@ class Forbidden(ServiceError):
 
 class MethodNotAllowed(ServiceError):
     """The route exists, this method of it does not."""
+
+    def __init__(self, method: str, allowed: Collection[str]) -> None:
+        """Take the method that was used, and those that there are."""
+        self.allowed = ", ".join(allowed)
+        super().__init__(f"there is no {method} here: {self.allowed}")
 
 
 class TooLarge(ServiceError):
@@ -91,13 +97,13 @@ def problem_of(error: BaseException) -> Problem:
     return Problem(title=title, status=status, detail=detail, errors=error.errors)
 
 
-def headers_of(error: BaseException, methods: list[str]) -> dict[str, str]:
-    """Return the headers that belong to an error, on a route that has these methods."""
+def headers_of(error: BaseException) -> dict[str, str]:
+    """Return the headers that belong to an error."""
     match error:
         case Unauthorized():
             return {"WWW-Authenticate": 'Bearer realm="squall"'}
-        case MethodNotAllowed():
-            return {"Allow": ", ".join(methods)}
+        case MethodNotAllowed(allowed=allowed):
+            return {"Allow": allowed}
         case RangeNotSatisfiable(size=size):
             return {"Content-Range": f"bytes */{size}"}
         case Full() | Draining() | Failing() | NoRoom() | OwnerGone() | LedgerError():

@@ -15,6 +15,7 @@ from service.web.problems import RangeNotSatisfiable, wrong_field
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 1000
 SEQ_MAX = 2**53
+GREAT_DIGITS = 20
 TEXT_MAX = 1000
 # The last one of the year 9999: times are compared as text.
 MICROSECONDS_MAX = 253_402_300_800_000_000 - 1
@@ -58,9 +59,10 @@ class Parameters:
         value = self.one(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdecimal() and least <= int(value) <= most):
+        number = _digits(value)
+        if number is None or not least <= number <= most:
             raise wrong_field(name, f"must be a whole number from {least} to {most}")
-        return int(value)
+        return number
 
 
 def list_query(request: HTTPServerRequest) -> Query:
@@ -120,19 +122,35 @@ def byte_range(request: HTTPServerRequest, size: int) -> tuple[int, int] | None:
 
     Several ranges, or another unit, are answered whole. RangeNotSatisfiable when it lies outside.
     """
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("Range", "").replace(" ", ""))
+    match = re.fullmatch(r"bytes=([0-9]*)-([0-9]*)", _range(request).replace(" ", ""))
     if match is None or match[1] == match[2] == "":
         return None
-    if match[1] == "":
-        start, stop = max(size - int(match[2]), 0), size
+    first, last = _digits(match[1]), _digits(match[2])
+    if first is None:
+        start, stop = max(size - (last or 0), 0), size
     else:
-        start = int(match[1])
-        stop = min(int(match[2]) + 1, size) if match[2] else size
-        if match[2] and int(match[2]) < start:
+        start, stop = first, size if last is None else min(last + 1, size)
+        if last is not None and last < first:
             return None
     if start >= size or start >= stop:
         raise RangeNotSatisfiable(size)
     return start, stop
+
+
+def _range(request: HTTPServerRequest) -> str:
+    # answers have no validator, so none that a client names can be the one of this answer
+    return "" if "If-Range" in request.headers else request.headers.get("Range", "")
+
+
+def _digits(text: str) -> int | None:
+    """Return the number that digits make, None when they are none; great ones are just great.
+
+    Python makes no int of more than 4,300 digits.
+    """
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    significant = text.lstrip("0")
+    return int(significant or "0") if len(significant) < GREAT_DIGITS else 10**GREAT_DIGITS
 
 
 def _times(parameters: Parameters) -> tuple[dict[str, str], list[FieldError]]:

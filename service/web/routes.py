@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from service.jobs import ID_PATTERN
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.running.runner import Runner
@@ -17,7 +16,8 @@ from service.web.page import PageHandler
 from service.web.session import SessionHandler
 from service.web.stdin import StdinHandler
 
-_ID = f"({ID_PATTERN})"
+# any text: what is no id is no job either, which is said as of a job that is gone
+_ID = "(?P<id>[^/]+)"
 
 ROUTES = [
     (r"/v1/jobs", JobsHandler),
@@ -25,14 +25,14 @@ ROUTES = [
     (rf"/v1/jobs/{_ID}/cancel", CancelHandler),
     (rf"/v1/jobs/{_ID}/rerun", RerunHandler),
     (rf"/v1/jobs/{_ID}/signal", SignalHandler),
-    (rf"/v1/jobs/{_ID}/(stdout|stderr)", StreamHandler),
+    (rf"/v1/jobs/{_ID}/(?P<stream>stdout|stderr)", StreamHandler),
     (rf"/v1/jobs/{_ID}/output", OutputHandler),
     (rf"/v1/jobs/{_ID}/stdin", StdinHandler),
     (r"/v1/events", EventsHandler),
     (r"/livez", LiveHandler),
     (r"/readyz", ReadyHandler),
     (r"/metrics", MetricsHandler),
-    (r"/openapi.json", OpenApiHandler),
+    (r"/openapi\.json", OpenApiHandler),
     (r"/session", SessionHandler),
     (r"/", PageHandler),
     (r"/static/(.+)", PageHandler),

@@ -38,7 +38,7 @@ class StdinHandler(Handler):
             connection.set_max_body_size(PIECE_MAX)
             connection.set_body_timeout(SECONDS_MAX)
         self._should_close = Parameters(self.request, ("close",)).boolean("close")
-        job = await self._claimed(self.path_args[0])
+        job = await self._claimed(self.path_kwargs["id"])
         run = self.application.runner.runs.get(job.id)
         if run is not None:
             self._target = _Command(run)

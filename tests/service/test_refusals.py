@@ -181,6 +181,57 @@ def test_a_body_too_large_is_refused_whole(start_service):
     assert len(service.ask("GET", "/v1/jobs").json["jobs"]) == 1
 
 
+@pytest.mark.parametrize("many", ["9" * 5000, "0" * 5000])
+def test_numbers_of_thousands_of_digits_are_only_numbers(service, many):
+    job = service.run("printf", "0123456789")
+    path = f"/v1/jobs/{job['id']}"
+
+    def asked(below, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return service.ask("GET", path + below, headers=named)
+
+    is_great = many[0] == "9"
+    from_there = asked("/stdout", Range=f"bytes={many}-")
+    assert (from_there.status, len(from_there.body)) == (
+        (416, len(from_there.body)) if is_great else (206, 10)
+    )
+    up_to_there = asked("/stdout", Range=f"bytes=2-{many}")
+    assert (up_to_there.status, up_to_there.body) == (
+        (206, b"23456789") if is_great else (200, b"0123456789")
+    )
+    the_last = asked("/stdout", Range=f"bytes=-{many}")
+    assert the_last.status == (206 if is_great else 416)
+    assert asked("", Prefer=f"wait={many}").status == 200
+    after = asked(f"/output?after={many}")
+    assert after.status == (422 if is_great else 200)
+    assert asked("/output", Last_Event_ID=many).status == 422
+    assert service.ask("GET", f"/v1/events?after={'9' * 5000}").status == 422
+    assert service.ask("GET", f"/v1/jobs?limit={many}").status == 422
+
+
+def test_nobody_outside_can_say_that_a_request_was_passed_on(service):
+    job = service.submit("sleep", "4713", port=service.ports[1])
+    service.wait_state(job["id"], "running")
+    owner = int(service.get(job["id"])["owner"])
+    (other,) = set(service.ports) - {owner}
+    answer = service.ask(
+        "POST",
+        f"/v1/jobs/{job['id']}/signal",
+        {"signal": "SIGKILL"},
+        port=other,
+        headers={"X-Squall-Relayed": "1"},
+    )
+    assert answer.status == 204, "the process that was asked did not pass it on"
+    service.wait_state(job["id"], "failed")
+
+
+def test_a_range_is_whole_where_the_client_names_a_validator(service):
+    job = service.run("printf", "0123456789")
+    headers = {"Range": "bytes=2-3", "If-Range": '"abc"'}
+    answer = service.ask("GET", f"/v1/jobs/{job['id']}/stdout", headers=headers)
+    assert (answer.status, answer.body) == (200, b"0123456789")
+
+
 def test_who_has_shown_no_token_yet_may_send_little(service):
     body = {"token": "x" * 5000}
     problem(service.ask("POST", "/session", body, token=None), 413)
@@ -192,6 +243,8 @@ def test_who_has_shown_no_token_yet_may_send_little(service):
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
         ("limit=x", "limit"),
+        ("limit=" + "1" * 5000, "limit"),
+        ("limit=%C2%B2", "limit"),
         ("state=done", "state"),
         ("label=novalue", "label"),
         ("cursor=zzz", "cursor"),
@@ -210,13 +263,42 @@ def test_wrong_parameters_of_the_list_are_named(service, query, field):
 
 def test_unknown_jobs_routes_and_methods_are_told_apart(service):
     problem(service.ask("GET", f"/v1/jobs/{ID}"), 404)
-    problem(service.ask("GET", "/v1/jobs/not-an-id"), 404)
     problem(service.ask("POST", f"/v1/jobs/{ID}/cancel"), 404)
     problem(service.ask("DELETE", f"/v1/jobs/{ID}"), 404)
-    problem(service.ask("GET", "/v2/jobs"), 404)
-    answer = service.ask("DELETE", "/v1/jobs")
-    problem(answer, 405)
-    assert answer.headers["Allow"] == "GET, POST"
+    assert problem(service.ask("GET", "/v2/jobs"), 404)["detail"] == "no such route"
+    assert problem(service.ask("PUT", "/v2/jobs"), 404)["detail"] == "no such route"
+    assert service.ask("PUT", "/v2/jobs", token=None).status == 401
+
+
+@pytest.mark.parametrize("id", ["abc", "not-an-id", "%20", "..%2f..", "%00", ID + "0", "%e2%82%ac"])
+@pytest.mark.parametrize("below", ["", "/output", "/stdout", "/cancel", "/signal", "/stdin"])
+def test_what_is_no_id_is_no_job(service, id, below):
+    method = "POST" if below in ("/cancel", "/signal", "/stdin") else "GET"
+    document = problem(service.ask(method, f"/v1/jobs/{id}{below}"), 404)
+    assert document["detail"].startswith("no such job: an id looks like")
+
+
+def test_an_id_may_be_in_capital_letters(service):
+    job = service.run("true")
+    assert service.get(job["id"].upper())["id"] == job["id"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE", "BREW", "get", "__class__"])
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/jobs", "GET, POST"),
+        (f"/v1/jobs/{ID}", "GET, DELETE"),
+        (f"/v1/jobs/{ID}/stdout", "GET, HEAD"),
+        ("/livez", "GET"),
+        ("/", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_a_route_lacks_is_405_and_told_which_it_has(service, method, path, allowed):
+    answer = service.ask(method, path)
+    assert problem(answer, 405)["detail"] == f"there is no {method} here: {allowed}"
+    assert answer.headers["Allow"] == allowed
+    assert service.ask(method, path, token=None).status == (401 if "jobs" in path else 405)
 
 
 def test_a_wrong_signal_is_named(service):

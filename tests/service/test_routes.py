@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from service.web.handler import Handler, NoRoute
@@ -19,8 +17,8 @@ def paths():
         if handler is NoRoute or not issubclass(handler, Handler):
             continue
         for stream in ("stdout", "stderr") if "stdout" in pattern else ("",):
-            named = re.sub(r"\(\[0-9a-f\].*?\{12\}\)", "{id}", pattern)
-            named = named.replace("(stdout|stderr)", stream).replace("\\", "")
+            named = pattern.replace("(?P<id>[^/]+)", "{id}").replace("\\", "")
+            named = named.replace("(?P<stream>stdout|stderr)", stream)
             if named.startswith(("/v1", "/livez", "/readyz", "/metrics", "/openapi")):
                 yield handler, named.replace("{id}", ID), named
 
