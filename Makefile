@@ -32,7 +32,7 @@ up: $(INSTALLED) ## install into .venv, start everything, run a first job
 	@echo; echo '$$ squall run -- uname -sr'
 	@$(SQUALL) run -- uname -sr
 	@echo; echo '$$ squall show ID'
-	@$(SQUALL) show "$$($(SQUALL) ps --limit 1 --json | grep -o '"id": *"[^"]*"' | head -1 | cut -d'"' -f4)"
+	@$(SQUALL) show "$$($(SQUALL) ps -n 1 --json | grep -o '"id": *"[^"]*"' | head -1 | cut -d'"' -f4)"
 	@echo; echo "more: $(SQUALL) --help        stop: make down"
 
 down: ## stop everything that `make up` started

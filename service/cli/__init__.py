@@ -2,17 +2,19 @@
 
     commands        the group: global options, and where each command is
     run             a job as if it were the command itself; stdin is passed on by `stdin`
-    submit, batch   jobs to be run in the background
-    jobs            ps, show, cancel, signal
-    logs, top       a job's output; what runs, live
+    submit, batch   jobs to be run in the background, the first time or again
+    jobs            ps, show, cancel, signal, rm
+    logs, top       a job's output (`tail` keeps its last lines); what runs, live
     programs        up, down, status, reload
     config          check-config, token, version
+    completion      what makes a shell complete
 
     address         where the service is        client      HTTP
     ids             which job is meant          resume      streams over connections that break
     follow          a job's journal             events      changes of state, ends of many jobs
     spec            options to a job's spec     exits       a job's end as an exit code
     tables          for a person                text        durations, ages, printable names
+    times           moments as people type them
     output, stdin   our own streams             errors      failures and exit codes
 
 Modules of commands are imported when their command is called: `squall run` should start at once.

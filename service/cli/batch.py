@@ -46,9 +46,10 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option("--json", "as_json", is_flag=True, help="Print each job instead of its id.")
 @click.pass_obj
 def batch(context: Context, file: BinaryIO, wait: bool, as_json: bool) -> int:
-    """Submit the jobs of FILE, a JSON object a line ("-" is standard input), and print their ids.
+    """Submit the jobs of a file, and print their ids.
 
-    A line is what POST /v1/jobs takes: {"args": ["echo", "hello"]}. A full queue is waited for.
+    FILE has a JSON object a line ("-" is standard input), each what POST /v1/jobs takes:
+    {"args": ["echo", "hello"]}. A full queue is waited for.
     With --wait and --json each job is printed when it ends.
     The exit code is 1 when a job was refused, or with --wait when one did not succeed.
     """

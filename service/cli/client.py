@@ -105,11 +105,11 @@ class Client:
         """Return one page of the list of jobs."""
         return decode(self.get("/v1/jobs", **query).body, Page)
 
-    def jobs(self, **query: Any) -> Iterator[tuple[Job, bytes]]:
+    def jobs(self, *, cursor: str | None = None, **query: Any) -> Iterator[tuple[Job, bytes]]:
         """Yield jobs with their JSON, the newest first; a page is asked for when it is needed."""
-        cursor: str | None = None
+        query = {"limit": PAGE, **query}
         while True:
-            page = self.page(limit=PAGE, cursor=cursor, **query)
+            page = self.page(cursor=cursor, **query)
             yield from page.parsed()
             if (cursor := page.next_cursor) is None:
                 return

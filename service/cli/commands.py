@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from service import __version__
 from service.cli.errors import Failure
 from service.errors import SettingsError
 from service.settings import Key, Loaded, Settings, in_force, load
@@ -26,6 +27,7 @@ COMMANDS = {
     "reload": ("programs", "reload"),
     "run": ("run", "run"),
     "submit": ("submit", "submit"),
+    "rerun": ("submit", "rerun"),
     "batch": ("batch", "batch"),
     "ps": ("jobs", "ps"),
     "top": ("top", "top"),
@@ -33,8 +35,10 @@ COMMANDS = {
     "logs": ("logs", "logs"),
     "cancel": ("jobs", "cancel"),
     "signal": ("jobs", "send_signal"),
+    "rm": ("jobs", "rm"),
     "token": ("config", "token"),
     "check-config": ("config", "check_config"),
+    "completion": ("completion", "completion"),
     "version": ("config", "version"),
 }
 
@@ -112,6 +116,7 @@ class Commands(click.Group):
     show_envvar=True,
     help="The service to talk to; the front of this machine's otherwise.",
 )
+@click.version_option(__version__, "-V", "--version", message="squall %(version)s")
 @click.pass_context
 def squall(ctx: click.Context, config: str | None, url: str | None) -> None:
     """Run operating-system commands as jobs: durable, live, honest about how each one ended."""

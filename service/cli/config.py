@@ -13,7 +13,10 @@ from service.cli.commands import Context
 @click.option("--json", "as_json", is_flag=True, help="An object: each key's value and source.")
 @click.pass_obj
 def check_config(context: Context, as_json: bool) -> None:
-    """Print every setting in force and where it comes from, or all that is wrong with them."""
+    """Print every setting, and where it comes from.
+
+    Or all that is wrong with them; the exit code is 1 then.
+    """
     loaded = context.load()
     found = {
         f"{section}.{key}": (getattr(getattr(loaded.settings, section), key), source)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 
 from service.cli.errors import (
     EXIT_NOT_EXECUTABLE,
@@ -17,6 +19,7 @@ from service.cli.text import printable
 from service.jobs import Job, signal_number
 
 SIGTERM = 15
+FOR_SHELL = re.compile(r"[|&;<>()$`*?#~'\"\\]")  # what only a shell would understand
 HOLD_S = 60.0  # how long one request waits for a job; the next one goes on
 
 
@@ -41,8 +44,17 @@ def explain(job: Job) -> None:
     """Say on standard error what the command itself could not say: why squall ended the job."""
     if job.error is not None:
         note(printable(job.error))
+        if _is_missing(job) and len(job.args) == 1 and (better := _meant(job.args[0])):
+            note(f"no shell reads a command; did you mean  squall run -- {printable(better)}")
     elif job.state == "lost":
         note(f"job {job.id} is lost: the process that ran it died, and nobody knows how it ended")
+
+
+def _meant(line: str) -> str | None:
+    """Return what to run where a whole command line was given as a program's name, else None."""
+    if FOR_SHELL.search(line):
+        return f"sh -c {shlex.quote(line)}"
+    return line if len(line.split()) > 1 else None
 
 
 def _is_missing(job: Job) -> bool:

@@ -31,15 +31,14 @@ class Item(msgspec.Struct, frozen=True):
         return b64decode(self.base64 or "")
 
 
-def items(client: Client, job_id: str, *, follow: bool) -> Iterator[Item]:
+def items(client: Client, job_id: str, *, follow: bool, after: int | None = None) -> Iterator[Item]:
     """Yield the journal of a job; the last item of an ended job is the job itself.
 
-    With `follow` it goes on until the job has ended. Where a connection breaks, the next one goes
-    on after the last item, so none is lost and none comes twice. Raises Failure when that does
-    not work for a minute.
+    It begins after the item `after`. With `follow` it goes on until the job has ended. Where a
+    connection breaks, the next one goes on after the last item, so none is lost and none comes
+    twice. Raises Failure when that does not work for a minute.
     """
     path = f"{job_path(job_id)}/output"
-    after: int | None = None
 
     def connect() -> Iterator[bytes]:
         return lines(client.stream(path, follow="true" if follow else None, after=after))

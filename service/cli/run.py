@@ -26,7 +26,7 @@ from service.jobs import Job
 @click.command(context_settings={"allow_interspersed_args": False})
 @spec.options
 @click.option(
-    "-n",
+    "-N",
     "--no-stdin",
     is_flag=True,
     help="Leave standard input alone; it is empty for the command.",

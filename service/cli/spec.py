@@ -1,9 +1,10 @@
-"""What is asked of the service, from options and arguments: the spec of `run` and `submit`."""
+"""What is asked of the service, from options and arguments: a spec, or changes to one."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from base64 import b64encode
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import click
 import msgspec
 
 from service import jobs
-from service.jobs import Limits
+from service.jobs import Job, Limits, Spec, Stop
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +28,13 @@ def duration(text: str) -> float:
     if match := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", text):
         return float(match[1]) * SECONDS[match[2]]
     raise click.BadParameter(f"{text!r} is not a duration; 30, 1.5, 2m and 1h are")
+
+
+def label(text: str) -> tuple[str, str]:
+    """Return the name and the value of `NAME=VALUE`, or of `NAME:VALUE` as HTTP has it."""
+    if not (match := re.fullmatch(r"([^=:]+)[=:](.*)", text, re.DOTALL)):
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE or NAME:VALUE")
+    return match[1], match[2]
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -56,54 +64,87 @@ def limit(text: str) -> tuple[str, int]:
     return key, int(match[1]) * BYTES[match[2]]
 
 
-OPTIONS = (
+def signals(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of signals that begin so, for a shell to complete."""
+    begun = incomplete.upper()
+    names = [one.name for one in signal.Signals]
+    short = [] if begun.startswith("SIG") else [name.removeprefix("SIG") for name in names]
+    return [name for name in short or names if name.startswith(begun)]
+
+
+def _told(struct: type[msgspec.Struct], field: str, more: str = "") -> str:
+    """Return what a field means, as everybody is told."""
+    return f"{jobs.described(struct)[field].description} {more}".replace("`", "").rstrip()
+
+
+FIELDS = (
     click.option("-e", "--env", type=variable, multiple=True, metavar="NAME[=VALUE]",
-                 help="A variable of the command's environment; NAME alone passes on your own."),
-    click.option("-C", "--cwd", type=click.Path(), help="Where to run; your directory otherwise."),
+                 help=_told(Spec, "env", "NAME alone passes on your own.")),
+    click.option("-C", "--cwd", type=click.Path(file_okay=False), metavar="DIRECTORY",
+                 help="Where to run. A new job runs in your own directory by default."),
     click.option("-t", "--timeout", type=duration, metavar="SECONDS",
-                 help="Stop the command after this long; 30, 1.5, 2m, 1h."),
-    click.option("-l", "--label", type=pair, multiple=True, metavar="NAME=VALUE",
-                 help="A label to find the job by; `squall ps --label NAME=VALUE`."),
+                 help=_told(Spec, "timeout", "30, 1.5, 2m, 1h.")),
+    click.option("-l", "--label", type=label, multiple=True, metavar="NAME=VALUE",
+                 help=_told(Spec, "labels", "NAME:VALUE is the same.")),
     click.option("--limit", type=limit, multiple=True, metavar="KEY=NUMBER",
-                 help=f"One of {', '.join(Limits.__struct_fields__)}; 64K, 1G are numbers too."),
-    click.option("--stop", metavar="SIGNAL", help="What stops the command; SIGTERM otherwise."),
+                 help=_told(Spec, "limits", "64K, 1G are numbers too.")),
+    click.option("--stop", metavar="SIGNAL", shell_complete=signals,
+                 help=_told(Stop, "signal", "SIGTERM by default.")),
     click.option("--grace", type=duration, metavar="SECONDS",
-                 help="How long it has after that before it is killed; 5 otherwise."),
-    click.argument("args", nargs=-1, required=True, type=click.UNPROCESSED,
-                   metavar="COMMAND [ARGUMENT]..."),
+                 help=_told(Stop, "grace", "5 by default.")),
 )  # fmt: skip
+ARGS = click.argument(
+    "args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARGUMENT]..."
+)
 
 
 def options(command: F) -> F:
     """Give a command the options that make a spec, and its arguments."""
-    for option in reversed(OPTIONS):
+    return fields(ARGS(command))
+
+
+def fields(command: F) -> F:
+    """Give a command the options that make all of a spec but its arguments."""
+    for option in reversed(FIELDS):
         command = option(command)
     return command
 
 
-def build(
+def build(*, args: tuple[str, ...], cwd: str | None, **asked: Any) -> dict[str, Any]:
+    """Return the spec; fields that were not asked for are left out."""
+    return {"args": list(args), "cwd": str(_directory(cwd)), **_asked(**asked)}
+
+
+def changes(job: Job, *, cwd: str | None, **asked: Any) -> dict[str, Any]:
+    """Return the fields to change for another run; what has names is changed name by name."""
+    found = _asked(**asked)
+    for field in ("env", "labels"):
+        if field in found:
+            found[field] = getattr(job, field) | found[field]
+    for field in ("limits", "stop"):
+        if field in found:
+            found[field] = msgspec.to_builtins(getattr(job, field)) | found[field]
+    return found if cwd is None else {"cwd": str(_directory(cwd)), **found}
+
+
+def _asked(
     *,
-    args: tuple[str, ...],
     env: tuple[tuple[str, str], ...],
-    cwd: str | None,
     timeout: float | None,
     label: tuple[tuple[str, str], ...],
     limit: tuple[tuple[str, int], ...],
     stop: str | None,
     grace: float | None,
 ) -> dict[str, Any]:
-    """Return the spec; fields that were not asked for are left out."""
     how_to_stop = {"signal": signal_name(stop) if stop else None, "grace": grace}
-    spec = {
-        "args": list(args),
-        "cwd": str(_directory(cwd)),
+    found = {
         "env": dict(env),
         "timeout": timeout,
         "labels": dict(label),
         "limits": dict(limit),
         "stop": {key: value for key, value in how_to_stop.items() if value is not None},
     }
-    return {key: value for key, value in spec.items() if value not in (None, {})}
+    return {key: value for key, value in found.items() if value not in (None, {})}
 
 
 def signal_name(text: str) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,7 +36,16 @@ PROCESS_COLOURS = {"running": "green", "starting": "yellow", "stopping": "yellow
 
 # wide enough for any row: what is not a terminal gets its lines whole
 ENDLESS = 1_000_000
-NARROW = 60
+# The columns of a table of jobs, and how wide a terminal must be for each.
+COLUMNS = {
+    "ID": 0,
+    "STATE": 0,
+    "AGE": 70,
+    "DURATION": 0,
+    "EXIT": 70,
+    "LABELS": 80,
+    "COMMAND": 0,
+}
 
 
 def console() -> Console:
@@ -59,23 +69,37 @@ def jobs(shown: Iterable[Job]) -> None:
 def of_jobs(shown: Iterable[Job]) -> Table:
     """Return a table of jobs, one a row; the id is the last part of the whole one.
 
-    A narrow terminal gets the columns that matter most.
+    A narrow terminal gets the columns that matter most; labels have one where there are any.
     """
-    out = console()
-    is_narrow = out.width < NARROW
-    table = _table("ID", "STATE", *(() if is_narrow else ("AGE",)), "TIME")
+    out, jobs = console(), list(shown)
+    names = [name for name, width in COLUMNS.items() if out.width >= width]
+    if not any(job.labels for job in jobs) and "LABELS" in names:
+        names.remove("LABELS")
+    rows = [_cells(job) for job in jobs]
+    table = _table(*names)
     table.expand = out.is_terminal  # the command has what the others leave, and is cut there
-    if not is_narrow:
-        table.add_column("EXIT", no_wrap=True)
-    table.add_column("COMMAND", no_wrap=True, overflow="ellipsis", ratio=1)
-    now = datetime.now(UTC)
-    for job in shown:
-        created = [] if is_narrow else [age(_since(job.created_at, now))]
-        end = [] if is_narrow else [ending(job)]
-        time = duration(_time(job, now))
-        name = Text(command(job.args))
-        table.add_row(job.id.rpartition("-")[2], state(job.state), *created, time, *end, name)
+    others = names[: -2 if "LABELS" in names else -1]
+    taken = sum(2 + max([len(name), *(len(row[name]) for row in rows)]) for name in others)
+    for name, column in zip(names, table.columns, strict=True):
+        column.overflow = "ellipsis"
+        column.max_width = max((out.width - taken) // 3, 8) if name == "LABELS" else None
+        column.ratio = 1 if name == "COMMAND" else None
+    for row in rows:
+        table.add_row(*(row[name] for name in names))
     return table
+
+
+def _cells(job: Job) -> dict[str, str | Text]:
+    now = datetime.now(UTC)
+    return {
+        "ID": job.id.rpartition("-")[2],
+        "STATE": state(job.state),
+        "AGE": age(_since(job.created_at, now)),
+        "DURATION": duration(_time(job, now)),
+        "EXIT": ending(job),
+        "LABELS": Text(printable(" ".join(f"{k}={v}" for k, v in job.labels.items()))),
+        "COMMAND": Text(command(job.args)),
+    }
 
 
 def job(shown: Job) -> None:
@@ -111,8 +135,8 @@ def state(name: str) -> Text:
 
 def ending(job: Job) -> Text:
     """Return how a job ended in a word: its exit code, its signal, or the reason."""
-    if job.reason in ("timeout", "output_limit", "spawn_error", "crash"):
-        return Text(job.reason.replace("_", " "), "red")
+    if job.reason not in (None, "exit", "signal", "cancelled"):
+        return Text(job.reason, "red")
     if job.signal is not None:
         return Text(printable(job.signal))
     return Text("" if job.exit_code is None else str(job.exit_code))
@@ -127,43 +151,42 @@ def _print(table: Table) -> None:
 
 
 def _facts(job: Job) -> Iterable[tuple[str, str | Text]]:
+    """Yield every field of the contract by its name, in words for a person."""
+    limits = msgspec.to_builtins(job.limits)
     yield "id", job.id
     yield "state", state(job.state)
     yield "reason", job.reason or ""
     yield "error", _text(job.error)
-    yield "command", _text(command(job.args))
-    yield "cwd", _text(job.cwd)
+    yield "args", _text(command(job.args))
     yield "env", _pairs(job.env)
-    yield "labels", _pairs(job.labels)
+    yield "cwd", _text(job.cwd)
     yield "timeout", duration(job.timeout)
-    yield (
-        "limits",
-        _pairs(
-            {key: str(n) for key in job.limits.__struct_fields__ if (n := getattr(job.limits, key))}
-        ),
-    )
     yield "stop", f"{printable(job.stop.signal)}, then SIGKILL after {duration(job.stop.grace)}"
-    yield "created", job.created_at
-    yield "started", job.started_at or ""
-    yield "finished", job.finished_at or ""
+    yield "limits", _pairs({key: str(n) for key, n in limits.items() if n is not None})
+    yield "labels", _pairs(job.labels)
+    yield "created_at", job.created_at
+    yield "started_at", job.started_at or ""
+    yield "finished_at", job.finished_at or ""
     yield "duration", duration(_time(job, datetime.now(UTC)))
-    yield "process", job.owner or ""
+    yield "owner", job.owner or ""
     yield "pid", str(job.pid or "")
-    yield "exit", "" if job.exit_code is None else str(job.exit_code)
+    yield "exit_code", "" if job.exit_code is None else str(job.exit_code)
     yield "signal", job.signal or ""
-    yield "cancel", "requested" if job.cancel_requested else ""
+    yield "has_timed_out", "true" if job.has_timed_out else ""
+    yield "cancel_requested", "true" if job.cancel_requested else ""
     if job.usage is not None:
         user, system = duration(job.usage.user_seconds), duration(job.usage.system_seconds)
-        yield "cpu", f"{user} user, {system} system"
-        yield "memory", f"{size(job.usage.max_rss_bytes)} at most"
+        memory = size(job.usage.max_rss_bytes)
+        yield "usage", f"{user} user, {system} system, {memory} of memory at most"
     yield "stdout", _stream(job.stdout)
     yield "stderr", _stream(job.stderr)
+    yield "rerun_of", job.rerun_of or ""
 
 
 def _stream(stream: Stream) -> str:
     if not stream.dropped:
         return size(stream.bytes)
-    return f"{size(stream.bytes)}, {size(stream.dropped)} of it not kept"
+    return f"{size(stream.bytes)}, {size(stream.dropped)} dropped"
 
 
 def _pairs(pairs: dict[str, str]) -> Text:

@@ -106,9 +106,10 @@ News = Job | Overview | Failure
 )
 @click.pass_obj
 def top(context: Context, as_json: bool) -> int:
-    """Show what runs, the oldest first, and what has ended last, until `q` or Ctrl-C.
+    """Show what runs, and what has ended last.
 
-    Where standard output is no terminal, print it once.
+    What runs comes first, the oldest on top; live until `q` or Ctrl-C. Where standard output is
+    no terminal, it is printed once.
     """
     client = context.client()
     try:

@@ -86,6 +86,12 @@ def test_address_is_the_front_of_the_settings(squall: Squall) -> None:
     assert f"http://127.0.0.1:{port};" in error(done)
 
 
+def test_version_is_an_option_and_a_command(squall: Squall) -> None:
+    shown = squall("--version").stdout
+    assert shown == squall("version").stdout == squall("-V").stdout
+    assert json.loads(squall("version", "--json").stdout)["version"] in shown.decode()
+
+
 @pytest.mark.parametrize("address", ["ftp://localhost:8080", "http://", "localhost:eighty", ":80"])
 def test_address_that_is_none_is_refused(squall: Squall, address: str) -> None:
     done = squall("--url", address, "ps", SQUALL_TOKEN="0123456789abcdef")

@@ -1,4 +1,4 @@
-"""`submit`, `ps`, `show`, `cancel` and `signal`."""
+"""`submit`, `rerun`, `ps`, `show`, `cancel`, `signal` and `rm`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_stdin_longer_than_a_request_is_a_usage_error(squall: Squall) -> None:
 
 def test_ps_lists_the_newest_first(squall: Squall) -> None:
     ids = [squall.submit("true") for _ in range(3)]
-    done = squall("ps", "--json", "--limit", "3")
+    done = squall("ps", "--json", "-n", "3")
     page = json.loads(done.stdout)
     assert [job["id"] for job in page["jobs"]] == ids[::-1]
     rest = json.loads(squall("ps", "--json", "--cursor", page["next_cursor"]).stdout)
@@ -60,6 +60,43 @@ def test_ps_filters_by_state_and_label(squall: Squall) -> None:
     squall("submit", "-w", "-l", "n=2", "-l", "test=filters", "true")
     done = squall("ps", "--json", "-l", "test=filters", "-s", "failed", "-s", "lost")
     assert [job["labels"]["n"] for job in json.loads(done.stdout)["jobs"]] == ["1"]
+
+
+@pytest.mark.parametrize("label", ["test=forms", "test:forms"])
+def test_labels_are_given_as_http_has_them_too(squall: Squall, label: str) -> None:
+    job_id = squall("submit", "-w", "-l", label, "-l", "at:12=00", "true").stdout.decode().strip()
+    assert squall.job(job_id)["labels"] == {"test": "forms", "at": "12=00"}
+    for given in ("test=forms", "test:forms"):
+        newest = json.loads(squall("ps", "--json", "-n", "1", "-l", given).stdout)["jobs"][0]
+        assert newest["id"] == job_id
+
+
+def test_ps_finds_by_text_and_time(squall: Squall) -> None:
+    job_id = squall.submit("echo", "A needle 4711")
+    accepted = squall.job(job_id)["created_at"]
+
+    def found(*args: str) -> list[str]:
+        done = squall("ps", "--json", *args)
+        assert done.returncode == 0, error(done)
+        return [job["id"] for job in json.loads(done.stdout)["jobs"]]
+
+    assert found("-q", "NEEDLE 47") == [job_id]
+    assert found("-q", "needle 47", "--since", "1h", "--until", "now") == [job_id]
+    assert found("-q", "needle 47", "--since", accepted) == [job_id]
+    assert found("-q", "needle 47", "--since", "yesterday", "--until", "today") == []
+    assert found("-q", "needle 47", "--until", accepted) == []
+
+
+@pytest.mark.parametrize("given", ["soon", "2026-13-01", "1x", "25:00", "99999999999w"])
+def test_what_is_no_time_is_wrong_usage(squall: Squall, given: str) -> None:
+    done = squall("ps", "--since", given)
+    assert done.returncode == 2
+    assert "is not a time" in error(done)
+
+
+def test_one_letter_means_one_thing(squall: Squall) -> None:
+    for wrong in (["ps", "--limit", "3"], ["run", "-n", "true"], ["submit", "-n", "true"]):
+        assert squall(*wrong).returncode == 2
 
 
 def test_ps_without_matches_says_so(squall: Squall) -> None:
@@ -74,14 +111,32 @@ def test_show_gives_the_contracts_object(squall: Squall) -> None:
     assert (job["id"], job["exit_code"], job["reason"]) == (job_id, 3, "exit")
 
 
-def test_show_takes_the_end_of_an_id_as_tables_have_it(squall: Squall) -> None:
+def test_a_job_is_found_by_any_part_of_its_id(squall: Squall) -> None:
     job_id = squall.submit("true")
     assert job_id[-12:] in squall("ps").stdout.decode()
-    assert squall.job(job_id[-12:])["id"] == job_id
-    assert squall.job(job_id[-8:].upper())["id"] == job_id
+    for part in (job_id[-12:], job_id[-8:].upper(), job_id[:-4], job_id[4:-4], job_id[20:30]):
+        assert squall.job(part)["id"] == job_id
 
 
-@pytest.mark.parametrize("given", ["zz", "0123", "../../metrics", "01234567-"])
+def test_a_part_that_several_ids_have_is_refused_with_the_candidates(squall: Squall) -> None:
+    ids = [squall("submit", "echo", str(n)).stdout.decode().strip() for n in range(2)]
+    done = squall("show", ids[0][:4])
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert f"{ids[0][:4]} is in the ids of several jobs" in error(done)
+    for number, job_id in enumerate(ids):
+        assert re.search(rf"{job_id}  \w+ +echo {number}", error(done))
+
+
+def test_a_part_is_looked_for_beyond_one_page_of_the_list(squall: Squall) -> None:
+    first = squall.submit("true")
+    line = b'{"args": ["true"], "env": {"A": "%s"}}\n' % (b"x" * 60_000)
+    assert squall("batch", "-", stdin=line * 99).returncode == 0
+    assert squall.job(first[-12:])["id"] == first
+    shown = squall("ps", "-n", "99").stdout.splitlines()
+    assert len(shown) == 100
+
+
+@pytest.mark.parametrize("given", ["zz", "012", "../../metrics", "0123 4567"])
 def test_what_is_no_id_is_refused_without_asking(squall: Squall, given: str) -> None:
     done = squall("show", given, SQUALL_URL="http://127.0.0.1:1")
     assert done.returncode == 1
@@ -108,7 +163,7 @@ def test_cancel_stops_a_running_job(squall: Squall) -> None:
 def test_cancel_of_an_ended_job_says_how_it_ended(squall: Squall) -> None:
     job_id = squall.submit("true")
     done = squall("cancel", job_id)
-    assert (done.returncode, done.stdout.decode()) == (0, f"{job_id} has succeeded before\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"{job_id} had ended: succeeded\n")
 
 
 def test_cancel_goes_on_after_an_unknown_id(squall: Squall) -> None:
@@ -138,3 +193,63 @@ def test_signal_to_an_ended_job_is_refused(squall: Squall) -> None:
     done = squall("signal", squall.submit("true"), "TERM")
     assert done.returncode == 1
     assert error(done).count("\n") == 1
+
+
+def test_rerun_is_a_new_job_with_the_same_command(squall: Squall) -> None:
+    first = squall.job(squall.submit("sh", "-c", "exit 3"))
+    done = squall("rerun", "--wait", first["id"][-12:])
+    assert done.returncode == 3
+    again = squall.job(done.stdout.decode().strip())
+    assert again["id"] != first["id"] and again["rerun_of"] == first["id"]
+    assert (again["args"], again["cwd"]) == (first["args"], first["cwd"])
+    assert first["id"] in squall("show", again["id"]).stdout.decode()
+
+
+def test_options_of_rerun_change_one_thing_each(squall: Squall) -> None:
+    first = squall(
+        "submit", "-w", "-e", "A=1", "-e", "B=1", "-l", "n=1", "--limit", "open_files=50",
+        "--grace", "2", "-C", "/", "true",
+    ).stdout.decode().strip()  # fmt: skip
+    done = squall(
+        "rerun", "--json", "-e", "B=2", "-l", "m=2", "--limit", "processes=500", "--stop", "INT",
+        "-t", "2m", first,
+    )  # fmt: skip
+    job = json.loads(done.stdout)
+    assert (job["env"], job["labels"]) == ({"A": "1", "B": "2"}, {"n": "1", "m": "2"})
+    assert (job["limits"]["open_files"], job["limits"]["processes"]) == (50, 500)
+    assert job["stop"] == {"signal": "SIGINT", "grace": 2}
+    assert (job["timeout"], job["cwd"]) == (120, "/")
+
+
+def test_rerun_has_the_input_that_was_kept(squall: Squall) -> None:
+    done = squall("submit", "-w", "--stdin", "cat", stdin=b"kept")
+    again = json.loads(squall("rerun", "-w", "--json", done.stdout.decode().strip()).stdout)
+    assert again["stdout"]["text"] == "kept"
+
+
+def test_rerun_without_the_input_is_refused_and_says_what_to_do(squall: Squall) -> None:
+    assert squall("run", "cat", stdin=b"typed").stdout == b"typed"
+    job_id = squall.newest()["id"]
+    refused = squall("rerun", job_id)
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert "was not kept" in error(refused) and "--no-stdin" in error(refused)
+    given = json.loads(squall("rerun", "-w", "--json", "-i", job_id, stdin=b"again").stdout)
+    assert given["stdout"]["text"] == "again"
+    none = json.loads(squall("rerun", "-w", "--json", "-N", job_id).stdout)
+    assert (none["state"], none["stdout"]["bytes"]) == ("succeeded", 0)
+
+
+def test_rm_deletes_ended_jobs_and_prints_their_ids(squall: Squall) -> None:
+    ids = [squall.submit("true") for _ in range(2)]
+    done = squall("rm", ids[0], ids[1][-12:])
+    assert (done.returncode, done.stdout.decode().split()) == (0, ids)
+    assert squall("show", ids[0]).returncode == 1
+
+
+def test_rm_goes_on_after_a_job_that_may_still_run(squall: Squall) -> None:
+    running = squall("submit", *SLEEP).stdout.decode().strip()
+    ended = squall.submit("true")
+    done = squall("rm", running, ended)
+    assert (done.returncode, done.stdout.decode().split()) == (1, [ended])
+    assert running in error(done) and "squall cancel" in error(done)
+    squall("cancel", running)

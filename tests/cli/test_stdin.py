@@ -98,7 +98,7 @@ def test_the_null_device_is_no_input_to_pass_on(squall: Squall) -> None:
 
 
 def test_no_stdin_leaves_a_loops_input_alone(squall: Squall) -> None:
-    script = f"while read -r word; do {SQUALL} run -n -- echo got $word; done"
+    script = f"while read -r word; do {SQUALL} run -N -- echo got $word; done"
     done = subprocess.run(
         ["bash", "-c", script], env=squall.environ, input=b"a\nb\nc\n", capture_output=True
     )

@@ -22,7 +22,7 @@ def test_state_is_in_colour_on_a_terminal(squall: Squall) -> None:
     squall.submit("true")
     shown = squall.on_terminal("ps", "-n", "1")
     assert f"{GREEN}succeeded" in shown
-    for heading in ("ID", "STATE", "AGE", "TIME", "EXIT", "COMMAND"):
+    for heading in ("ID", "STATE", "AGE", "DURATION", "EXIT", "COMMAND"):
         assert heading in shown
 
 
@@ -58,6 +58,34 @@ def test_what_a_problem_quotes_is_only_text(squall: Squall) -> None:
     shown = squall.on_terminal("run", "\x1b]0;title\x07")
     assert r"\x1b]0;title\x07" in shown
     assert "\x1b" not in shown
+
+
+def test_labels_have_a_column_where_there_are_any(squall: Squall) -> None:
+    squall("submit", "-w", "-l", "app=web", "-l", "n=1", "true")
+    squall("submit", "-w", "true")
+    assert b"app=web n=1" in squall("ps", "-n", "2").stdout
+    assert b"LABELS" not in squall("ps", "-n", "1").stdout
+    shown = squall.on_terminal("ps", "-n", "2", columns=80, NO_COLOR="1")
+    assert "LABELS" in shown and "app=web n=1" in shown
+    narrow = squall.on_terminal("ps", "-n", "2", columns=60, NO_COLOR="1")
+    assert "LABELS" not in narrow and "true" in narrow
+
+
+@pytest.mark.parametrize("columns", [50, 60, 80, 200])
+def test_no_line_is_longer_than_the_terminal(squall: Squall, columns: int) -> None:
+    squall("submit", "-w", "-t", "0.01", "-l", f"name={'v' * 90}", "sleep", "1", "x" * 90)
+    shown = squall.on_terminal("ps", columns=columns, NO_COLOR="1")
+    assert max(len(line) for line in shown.splitlines()) <= columns
+    assert "COMMAND" in shown
+
+
+def test_words_are_those_of_the_contract(squall: Squall) -> None:
+    job_id = squall("submit", "-w", "nosuch").stdout.decode().strip()
+    assert b"spawn_error" in squall("ps", "-n", "1").stdout
+    job = squall.job(job_id)
+    told = [line.split()[0] for line in squall("show", job_id).stdout.decode().splitlines()]
+    assert told and set(told) <= set(job)
+    assert told == [name for name in job if name in told]
 
 
 def test_what_a_locale_cannot_write_is_escaped(squall: Squall) -> None:

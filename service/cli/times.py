@@ -1,0 +1,42 @@
+"""Moments as people type them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, time, timedelta
+
+import click
+
+from service.jobs import rfc3339
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+FORMS = "2h, 3d, today, yesterday, 14:30, 2026-11-20, 2026-11-20 14:30 and RFC 3339 are"
+
+
+def moment(text: str) -> str:
+    """Return a moment as RFC 3339 in UTC.
+
+    `90s`, `15m`, `2h`, `3d`, `1w` are so long ago; `today`, `yesterday` and a date mean their first
+    moment; a time alone is today's. What names no zone is in the zone of this machine.
+    """
+    try:
+        found = _moment(text.strip(), datetime.now().astimezone())
+        return rfc3339(round(found.astimezone(UTC).timestamp() * 1_000_000))
+    except (ValueError, OverflowError) as exc:
+        raise click.BadParameter(f"{text!r} is not a time; {FORMS}") from exc
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    midnight = datetime.combine(now.date(), time())
+    days = {"today": 0, "yesterday": 1}
+    if text == "now":
+        return now
+    if text in days:
+        return midnight - timedelta(days=days[text])
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])(?: ago)?", text):
+        return now - timedelta(**{UNITS[match[2]]: float(match[1])})
+    if re.fullmatch(r"\d?\d:\d\d(:\d\d)?", text):
+        return datetime.combine(midnight, time.fromisoformat(text.zfill(5)))
+    if re.match(r"\d{4}-\d\d-\d\d", text):
+        return datetime.fromisoformat(text.upper())
+    raise ValueError(text)
