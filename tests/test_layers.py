@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "journal": BOTTOM,
     "ledger": BOTTOM,
     "metrics": BOTTOM,
-    "peers": {"errors", "ledger", "state"},
+    "peers": {"errors", "ledger", "proc", "state"},
     "running": BOTTOM | {"journal", "ledger", "peers", "proc", "settings", "tasks"},
     "output": BOTTOM | {"journal", "ledger", "peers", "running"},
     "web": BOTTOM

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from service.errors import SettingsError
+from service.peers.deaths import Deaths, sign
 from service.state import StateDir
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Peers:
         self._lock = _locked(state.lock(port), wait_s=10.0)
         if self._lock is None:
             raise SettingsError(f"another process of {state.path} runs as {port}")
+        sign(self._lock)
+        self._deaths = Deaths(state, self._others)
         self._board = _board(state)
         self._board[port] = 0
         self._socket = _bind(state.notices(port))
@@ -52,8 +55,16 @@ class Peers:
         self._on_work, self._on_news = on_work, on_news
         asyncio.get_running_loop().add_reader(self._socket, self._receive)
 
+    def watch(self, on_death: Callable[[int], None]) -> None:
+        """Call `on_death(port)` as soon as another process has died that lives now.
+
+        Whoever starts later is watched from the next call on.
+        """
+        self._deaths.watch(on_death)
+
     def close(self) -> None:
         """Leave; the lock goes last."""
+        self._deaths.close()
         asyncio.get_running_loop().remove_reader(self._socket)
         if self._news_timer:
             self._news_timer.cancel()

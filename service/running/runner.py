@@ -83,6 +83,7 @@ class Runner:
         """Clear up after our predecessor, then begin to take work."""
         await self._recovery.clear_up_here()
         self._peers.listen(self._on_work, self._on_news)
+        self._peers.watch(self._on_death)
         self.background.start("the look for work", self._look_regularly)
 
     async def drain(self, limit_s: float) -> None:
@@ -255,6 +256,14 @@ class Runner:
     def _on_news(self) -> None:
         self._tasks.start(self.waiters.look())
 
+    def _on_death(self, port: int) -> None:
+        self._tasks.start(self._recover(port))
+
+    async def _recover(self, port: int) -> None:
+        if await self._recovery.look_at(str(port)):
+            self._tell_changes()
+        await self._find_work()
+
     async def _look_regularly(self) -> None:
         while True:
             await asyncio.sleep(LOOK_INTERVAL_S)
@@ -278,6 +287,7 @@ class Runner:
             self._stop(id)
 
     async def _recover_others(self) -> None:
+        self._peers.watch(self._on_death)
         if await self._recovery.look():
             self._tell_changes()
 

@@ -1,4 +1,4 @@
-"""A connection that was opened while there was room, to a process that has none any more."""
+"""What a test of misfortunes has in hand: a connection to a process without room, its ledger."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import apsw
 
 from tests.service.conftest import Answer, Service
 
@@ -63,3 +65,14 @@ class Kept:
             yield
         finally:
             resource.prlimit(self.pid, limit, before)
+
+
+@contextmanager
+def ledger_of(service: Service) -> Iterator[apsw.Connection]:
+    """Write to a ledger that is in use."""
+    db = apsw.Connection(str(service.directory / "ledger.db"))
+    db.set_busy_timeout(10_000)
+    try:
+        yield db
+    finally:
+        db.close()

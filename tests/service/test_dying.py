@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
 
+import pytest
+
+from service.peers.deaths import Deaths
+from service.state import StateDir
 from tests.service.conftest import eventually
+from tests.service.kept import ledger_of
 from tests.service.test_control import group_members
 
 
@@ -114,6 +120,54 @@ def test_a_command_that_dropped_its_environment_is_killed_too(start_service):
     service.restart(port)
     assert service.get(job["id"])["state"] == "lost"
     assert group_members(running["pid"]) == []
+
+
+def test_a_stepped_clock_hides_no_command_that_dropped_its_environment(start_service):
+    service = start_service()
+    (port,) = service.ports
+    job = service.submit("env", "-i", "sleep", "307")
+    running = service.wait_state(job["id"], "running")
+    eventually(lambda: processes_of(job["id"]) == [])
+    service.kill(port)
+    service.processes[port].wait()
+    with ledger_of(service) as db:  # as if the clock had been set back since, by a day and a bit
+        db.execute("UPDATE jobs SET started_at = '2001-01-01T00:00:00.000000Z'")
+    service.restart(port)
+    assert service.get(job["id"])["state"] == "lost"
+    assert group_members(running["pid"]) == []
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_death_is_told_as_it_happens(start_service):
+    service = start_service()
+    (port,) = service.ports
+    died = asyncio.get_running_loop().create_future()
+    deaths = Deaths(StateDir(service.directory), [port, port + 1])
+    deaths.watch(died.set_result)
+    deaths.watch(died.set_result)
+    service.kill(port)
+    assert await died == port
+    deaths.watch(died.set_result)  # nobody lives any more
+    deaths.close()
+
+
+def test_many_jobs_of_a_dead_process_are_lost_in_few_writes(start_service):
+    service = start_service(2, SQUALL_JOBS_RUNNING=150)
+    first, second = service.ports
+    batch = [{"args": ["sleep", "308"]} for _ in range(150)]
+    for job in service.ask("POST", "/v1/jobs", batch, port=first).json:
+        service.wait_state(job["id"], "running", port=second)
+
+    def writes() -> float:
+        lines = service.ask("GET", "/metrics", port=second).body.decode().splitlines()
+        name = "squall_ledger_commit_seconds_count"
+        return sum(float(line.split()[1]) for line in lines if line.startswith(name))
+
+    before = writes()
+    service.kill(first)
+    listed = "/v1/jobs?state=lost&limit=1000"
+    eventually(lambda: len(service.ask("GET", listed, port=second).json["jobs"]) == 150)
+    assert writes() - before < 50
 
 
 def test_a_second_process_on_the_same_port_is_refused(start_service):

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import apsw
 import pytest
 
 from tests.service.conftest import Service, eventually
-from tests.service.kept import Kept
+from tests.service.kept import Kept, ledger_of
 
 AS_NOBODY = """
 install -d -o 54321 "$SQUALL_STATE_DIR"
@@ -24,17 +21,6 @@ exec setpriv --reuid=54321 --regid=54321 --clear-groups "$@"
 def journal_of(service: Service, id: str) -> Path:
     """Return where the output of a job lies in a file."""
     return service.directory / "journals" / id[-2:] / f"{id}.journal"
-
-
-@contextmanager
-def ledger_of(service: Service) -> Iterator[apsw.Connection]:
-    """Write to a ledger that is in use."""
-    db = apsw.Connection(str(service.directory / "ledger.db"))
-    db.set_busy_timeout(10_000)
-    try:
-        yield db
-    finally:
-        db.close()
 
 
 def log_of(service: Service, port: int) -> str:
