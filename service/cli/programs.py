@@ -13,6 +13,8 @@ from service import programs
 from service.cli.commands import Context
 from service.cli.errors import Failure, note
 from service.errors import ServiceError
+from service.programs.environment import environment_of
+from service.settings import Loaded, load
 
 
 @click.command()
@@ -36,10 +38,12 @@ def up(
     first_port: int | None,
     foreground: bool,
 ) -> None:
-    """Start nginx, the processes and supervisord, and wait until they are ready.
+    """Start everything, and wait until it is ready.
 
-    Other settings than these come from the configuration file or the environment; `squall
-    check-config` names them all.
+    That is nginx, the processes and supervisord. Other settings than these come from the
+    configuration file or the environment; `squall check-config` names them all. Where squall is up
+    already, with other settings than flags and environment ask for, nothing changes and the exit
+    code is 1.
     """
     loaded = context.load(
         {
@@ -59,13 +63,17 @@ def up(
 
     with _failures():
         if not programs.up(loaded, foreground=foreground, progress=progress):
+            _check_same(context, loaded)
             _say_up(context, "up already", "squall down")
 
 
 @click.command()
 @click.pass_obj
 def down(context: Context) -> None:
-    """Stop everything: no new work, running jobs finish up to the drain limit, then all ends."""
+    """Stop everything, and leave nothing behind.
+
+    No new work is taken, running jobs finish up to the drain limit, then all ends.
+    """
     with _failures():
         was_up = programs.down(context.load(), progress=_say)
     click.echo("squall is down" if was_up else "squall was not up")
@@ -75,7 +83,10 @@ def down(context: Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="An object: the address, and each process.")
 @click.pass_obj
 def status(context: Context, as_json: bool) -> int:
-    """Show the processes; the exit code is 0 when all of them are ready."""
+    """Show the processes.
+
+    The exit code is 0 when all of them are ready.
+    """
     with _failures():
         processes = programs.status(context.load())
     all_ready = bool(processes) and all(process.ready for process in processes)
@@ -101,6 +112,27 @@ def reload(context: Context) -> None:
     """
     with _failures():
         programs.reload(context.load(), progress=_say)
+
+
+def _check_same(context: Context, asked: Loaded) -> None:
+    """Raise Failure where what is up differs from what flags and environment ask for."""
+    running = context.settings()
+    wanted = load(environ=environment_of(asked)).settings  # paths are whole, as `up` takes them
+    differing = []
+    for (section, key), source in asked.sources.items():
+        is_, want = (getattr(getattr(one, section), key) for one in (running, wanted))
+        if source.startswith(("--", "SQUALL_")) and is_ != want:
+            differing.append(f"  {section}.{key} is {is_}, not {want} ({source})")
+    if differing:
+        raise Failure(
+            "\n".join(
+                [
+                    f"up already at {running.front_url}, and otherwise than asked for:",
+                    *differing,
+                    "`squall down`, then `squall up` again",
+                ]
+            )
+        )
 
 
 def _say(name: str, event: str) -> None:

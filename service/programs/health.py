@@ -43,20 +43,14 @@ def status(loaded: Loaded) -> list[Process]:
     return [
         Process(
             name=program.name,
-            state=_state(program, takes_work),
+            state=program.state,
             pid=program.pid,
             guard_pid=program.guard_pid,
             uptime=program.uptime,
-            ready=takes_work,
+            ready=program.pid is not None and is_ready(program, settings),
         )
         for program in programs
-        for takes_work in [program.pid is not None and is_ready(program, settings)]
     ]
-
-
-def _state(program: Program, takes_work: bool) -> str:
-    """Return the state: to supervisord whatever is young is `starting`, ready or not."""
-    return "running" if takes_work and program.state == "starting" else program.state
 
 
 def is_ready(program: Program, settings: Settings) -> bool:

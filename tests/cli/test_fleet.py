@@ -53,6 +53,18 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
             0, f"squall is up already at http://127.0.0.1:{port}".encode()
         )  # fmt: skip
 
+        # what can't be had while it is up is never ignored in silence
+        other_port = f"front.port is {port}, not {port + 1} (--port)"
+        more_jobs = "jobs.running is 64, not 3 (SQUALL_JOBS_RUNNING)"
+        for other, wrong in (
+            (fleet("up", "--port", str(port + 1)), other_port),
+            (fleet("up", SQUALL_JOBS_RUNNING="3"), more_jobs),
+        ):
+            assert (other.returncode, other.stdout) == (1, b"")
+            assert f"up already at http://127.0.0.1:{port}" in error(other)
+            assert wrong in error(other) and "squall down" in error(other)
+        assert fleet("up").returncode == 0
+
         status = json.loads(fleet("status", "--json").stdout)
         assert status["ready"] and status["url"] == f"http://127.0.0.1:{port}"
         assert [p["name"] for p in status["processes"]] == [str(first), str(first + 1), "nginx"]
