@@ -68,6 +68,7 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
             await runner.start()
             front = _server(app, [listener] if listener else _tcp_sockets(port), shares.clients)
             inner = _server(app, [_unix_socket(state, port)], shares.peers)
+            background.start("the look at the ledger", app.readiness.watch)
             background.start("retention", retention.run)
             background.start("the measure of the loop's lag", metrics.watch_loop)
             log.info("ready on port %d", port)

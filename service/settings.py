@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -47,7 +48,7 @@ class FrontSettings(msgspec.Struct, frozen=True):
     tls_key: str = ""
     """A PEM file with the private key."""
     allowed_hosts: list[str] = []
-    """Host names that clients may use beside localhost and the front's own address."""
+    """Names, or `name:port`, that clients may use beside localhost and the front's own address."""
 
 
 class ProcessesSettings(msgspec.Struct, frozen=True):
@@ -65,7 +66,8 @@ class JobsSettings(msgspec.Struct, frozen=True):
     running: Annotated[int, Meta(ge=1, le=100_000)] = 64
     """Jobs that one process runs at once."""
     queued: Annotated[int, Meta(ge=0, le=10_000_000)] = 20_000
-    """Jobs that may wait, over all processes; beyond that a submission is answered 503."""
+    """Jobs that may wait, over all processes; beyond that a submission is answered 503. With 0
+    a process accepts what it can start at once, and nothing else."""
     output_bytes: Size = 16 * 1024 * 1024
     """Bytes kept of each output stream of a job that doesn't say: half head, half tail."""
     drain: Seconds = 30.0
@@ -249,6 +251,14 @@ def _build(values: dict[Key, object], sources: dict[Key, str], wrong: list[str])
     return msgspec.convert(sections, Settings)
 
 
+def host_and_port(text: str) -> tuple[str, int | None]:
+    """Return name or address in lower case, and the port, of `name` or `name:port`; ValueError."""
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or parts.netloc != text or "@" in text or re.search(r"\s", text):
+        raise ValueError(f"not a host: {text!r}")
+    return parts.hostname, parts.port
+
+
 def _wrong_together(settings: Settings, sources: dict[Key, str]) -> list[str]:
     front, found = settings.front, []
     where = {key: f" ({source})" for key, source in sources.items()}
@@ -265,6 +275,12 @@ def _wrong_together(settings: Settings, sources: dict[Key, str]) -> list[str]:
             " front.tls_key, or front.behind_proxy = true where a proxy ends TLS"
             + where.get(("front", "host"), "")
         )
+    for host in front.allowed_hosts:
+        try:
+            host_and_port(host)
+        except ValueError:
+            place = where.get(("front", "allowed_hosts"), "")
+            found.append(f"front.allowed_hosts: not a name, or name:port: {host!r}{place}")
     ports = settings.ports
     if ports[-1] > 65_535:
         found.append("processes.first_port: too high for that many processes")

@@ -25,6 +25,7 @@ class StateDir:
         self.run = self.path / "run"
         self.settings = self.run / "settings.json"  # those of the fleet that `squall up` started
         self.metrics = self.path / "metrics"
+        self.sessions = self.path / "sessions"
         self.tmp = self.path / "tmp"
 
     def socket(self, port: int) -> Path:
@@ -44,7 +45,15 @@ class StateDir:
         if len(os.fsencode(self.notices(65_535))) > SOCKET_PATH_MAX:
             raise SettingsError(f"state.dir: too long for a unix socket: {self.path}")
         try:
-            for directory in (self.path, self.journals, self.log, self.metrics, self.run, self.tmp):
+            for directory in (
+                self.path,
+                self.journals,
+                self.log,
+                self.metrics,
+                self.run,
+                self.sessions,
+                self.tmp,
+            ):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.chmod(0o700)
         except OSError as exc:

@@ -136,9 +136,11 @@ class SqliteLedger:
         def write() -> Submission:
             if key and (earlier := _repeated(self._db, key, fingerprint)) is not None:
                 return Submission(earlier, is_repeated=True)
-            if _count(self._db, "queued") + len(rows) > queue_limit:
+            is_any_waiting = _is_any_waiting(self._db)
+            waiting = _count(self._db, "queued") if is_any_waiting else 0
+            if waiting + len(rows) - room > queue_limit:  # what is claimed at once doesn't wait
                 raise Full("too many jobs are queued")
-            if room > 0 and not _is_any_waiting(self._db):
+            if room > 0 and not is_any_waiting:
                 claims = new[:room]  # nobody is older: they are ours from the beginning
                 _insert(self._db, jobs[:room], rows[:room], owner)
                 _insert(self._db, jobs[room:], rows[room:])

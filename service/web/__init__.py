@@ -6,12 +6,14 @@ output      a job's output: raw, and as a journal
 events      changes of state of all jobs
 stdin       bytes for an open stdin
 streaming   an answer that goes on while something happens
-health      livez, readyz
+health      livez, readyz, metrics
+readiness   whether the ledger can be written
 openapi     the contract as OpenAPI 3.1, made from the same types
 handler     what every handler has: who may call, JSON in and out
 query       what stands behind the question mark, and in Prefer and Range
 access      tokens, sessions, and the hosts and origins that may be named
 session     signing in and out, for browsers
+sessions    those that are open
 page        the web page, whose files are in static/
 problems    errors as problem+json; the one table of statuses
 """

@@ -4,9 +4,12 @@ A page that a browser loaded from elsewhere can reach a loopback port, under a n
 author points there (DNS rebinding): so a token is always needed, and a Host or an Origin that is
 not ours is refused.
 
+An Origin is ours when it is the very place that the request was sent to, or the front: scheme, host
+and port. Another port of this machine is somebody else's page.
+
 A session is a signed cookie. The key comes from the token, so a session that one process began
-holds on all of them, and a new token ends it. Any page can make a browser send the cookie: what
-changes something must carry a header too, which only our own page can know (XSRF).
+holds on all of them, and a new token ends it; so does signing out. Any page can make a browser send
+the cookie: what changes something must carry a header too, which only our own page can know (XSRF).
 """
 
 from __future__ import annotations
@@ -14,37 +17,46 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-import secrets
-from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import create_signed_value, decode_signed_value
 
-from service.settings import FrontSettings
+from service.settings import FrontSettings, host_and_port
 from service.web.problems import Forbidden, Unauthorized
+from service.web.sessions import SESSION_DAYS, Sessions
 
-SESSION_DAYS = 7
+PORTS = {"http": 80, "https": 443}
 
 
 class Access:
     """Decides on a request by its headers."""
 
-    def __init__(self, token: str, front: FrontSettings) -> None:
-        """Take the token and the names of the front."""
+    def __init__(self, token: str, front: FrontSettings, sessions: Sessions) -> None:
+        """Take the token, the names of the front, and the sessions that are open."""
         self._token = token.encode()
+        self._sessions = sessions
         # cookies are shared by all ports of a host: another fleet's must not pass for ours
         self.session_cookie = f"squall_{front.port}"
         self._secret = hmac.digest(self._token, b"squall session", hashlib.sha256).hex()
-        self._names = {"localhost", "127.0.0.1", "::1", front.host, *front.allowed_hosts}
+        self._names = {"localhost", "127.0.0.1", "::1", front.host.lower()}
+        allowed = [host_and_port(host) for host in front.allowed_hosts]
+        self._names |= {name for name, _ in allowed}
+        scheme = "https" if front.tls_certificate else "http"
+        self._origins = {(scheme, name, front.port) for name in self._names}
+        self._origins |= {(scheme, name, port) for name, port in allowed if port}
+        self._is_behind_proxy = front.behind_proxy
+        if front.behind_proxy:  # which ends TLS, on the usual port where none was said
+            self._origins |= {("https", name, port or 443) for name, port in allowed}
         # a name is what rebinding needs: addresses are safe where clients come from other machines
         self._any_address = not ipaddress.ip_address(front.host).is_loopback
 
     def check(self, request: HTTPServerRequest) -> None:
         """Raise Forbidden unless Host and Origin are ours."""
-        if not self._is_ours(f"//{request.headers.get('Host', '')}"):
+        host = request.headers.get("Host", "")
+        if not self._is_our_host(host):
             raise Forbidden("this Host is not allowed; see front.allowed_hosts")
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_ours(origin):
+        if origin is not None and not self._is_our_origin(origin, request):
             raise Forbidden("this Origin is not allowed; see front.allowed_hosts")
 
     def authenticate(self, request: HTTPServerRequest) -> None:
@@ -64,18 +76,26 @@ class Access:
         """Whether it is the token; how long that takes tells nothing."""
         return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
 
-    def new_session(self) -> tuple[bytes, bytes]:
-        """Return a session, and its cookie's value."""
-        session = secrets.token_urlsafe(16)
+    def begin_session(self) -> tuple[bytes, bytes]:
+        """Return a session, and its cookie's value; raises OSError. It waits for the disk."""
+        session = self._sessions.begin()
         return session.encode(), create_signed_value(self._secret, self.session_cookie, session)
 
+    def end_session(self, request: HTTPServerRequest) -> None:
+        """End the request's session, where it has one, on every process."""
+        if session := self.session(request):
+            self._sessions.end(session.decode())
+
     def session(self, request: HTTPServerRequest) -> bytes | None:
-        """Return the session that the request's cookie names; None without one, or when too old."""
+        """Return the open session that the request's cookie names; None when there is none."""
         cookie = request.cookies.get(self.session_cookie)
-        value = cookie.value if cookie else None
-        return decode_signed_value(
-            self._secret, self.session_cookie, value, max_age_days=SESSION_DAYS
+        session = decode_signed_value(
+            self._secret,
+            self.session_cookie,
+            cookie.value if cookie else None,
+            max_age_days=SESSION_DAYS,
         )
+        return session if session and self._sessions.is_open(session.decode()) else None
 
     def xsrf_token(self, session: bytes) -> str:
         """Return what a session's changes carry as `X-XSRFToken`."""
@@ -86,17 +106,30 @@ class Access:
         if scheme.lower() != "bearer" or not self.is_token(token.strip()):
             raise Unauthorized("give the token: 'Authorization: Bearer TOKEN'; see 'squall token'")
 
-    def _is_ours(self, url: str) -> bool:
+    def _is_our_host(self, host: str) -> bool:
         try:
-            name = urlsplit(url).hostname
+            name, _ = host_and_port(host)
         except ValueError:
             return False  # not a host at all
         return name in self._names or (self._any_address and _is_address(name))
 
+    def _is_our_origin(self, origin: str, request: HTTPServerRequest) -> bool:
+        scheme, _, host = origin.lower().partition("://")
+        try:
+            name, port = host_and_port(host)
+        except ValueError:
+            return False  # "null", or a file's
+        if (scheme, name, port or PORTS.get(scheme)) in self._origins:
+            return True
+        schemes = {request.headers.get("X-Scheme", request.protocol)}
+        if self._is_behind_proxy:
+            schemes.add("https")
+        return scheme in schemes and host == request.headers.get("Host", "").lower()
 
-def _is_address(name: str | None) -> bool:
+
+def _is_address(name: str) -> bool:
     try:
-        ipaddress.ip_address(name or "")
+        ipaddress.ip_address(name)
     except ValueError:
         return False
     return True

@@ -15,7 +15,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from service import checks
-from service.errors import NotFound, ServiceError
+from service.errors import LedgerError, NotFound, ServiceError
 from service.jobs import ID_PATTERN, Job
 from service.ledger import Ledger
 from service.metrics import Metrics
@@ -26,6 +26,8 @@ from service.settings import Settings
 from service.state import StateDir
 from service.web import problems
 from service.web.access import Access
+from service.web.readiness import Readiness
+from service.web.sessions import Sessions
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -66,9 +68,10 @@ class App(Application):
         self.squall = settings
         self.state = StateDir(settings.state.dir)
         self.journals: Path = self.state.journals
-        self.access = Access(token, settings.front)
+        self.access = Access(token, settings.front, Sessions(self.state.sessions))
         self.relay = Relay(self.state, token)
         self.outputs = Outputs(ledger, runner, self.relay, self.journals)
+        self.readiness = Readiness(ledger)
         self.streams: set[Any] = set()
         super().__init__(routes, log_function=_log_request)
 
@@ -163,6 +166,8 @@ class Handler(RequestHandler):
         if isinstance(error, HTTPError) and not isinstance(error, ServiceError):
             kind = _TORNADO.get(error.status_code, problems.BadRequest)
             error = kind(error.get_message() or error.reason or f"HTTP {error.status_code}")
+        if isinstance(error, LedgerError):
+            self.application.readiness.doubt(error)
         problem = problems.problem_of(error)
         self.set_status(problem.status)
         self.set_header("Content-Type", problems.MEDIA_TYPE)

@@ -24,13 +24,15 @@ class ReadyHandler(Handler):
 
     is_public = True
 
-    async def get(self) -> None:
-        """Try, and say so."""
-        if self.application.runner.is_draining:
+    def get(self) -> None:
+        """Say so."""
+        app = self.application
+        if app.runner.is_draining:
             raise Draining("this process is stopping")
-        if problem := self.application.runner.background.problem:
+        if problem := app.runner.background.problem:
             raise Failing(problem)
-        await self.application.ledger.probe()
+        if app.readiness.problem:
+            raise Failing(app.readiness.problem)
         self.answer({"status": "ready"})
 
 

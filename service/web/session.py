@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 
-from service.web.access import SESSION_DAYS
+from service.errors import LedgerError
 from service.web.handler import Handler
 from service.web.problems import Unauthorized
+from service.web.sessions import SESSION_DAYS
 
 BODY_MAX = 4096
 
@@ -29,18 +31,22 @@ class SessionHandler(Handler):
         """Say whether this browser is signed in, and which X-XSRFToken its changes carry then."""
         self._tell(self.application.access.session(self.request))
 
-    def post(self) -> None:
+    async def post(self) -> None:
         """Begin a session; Unauthorized when the token is not ours."""
         access = self.application.access
         if not access.is_token(self.body_as(Credentials).token.strip()):
             raise Unauthorized("this is not the token of this service; see 'squall token'")
-        session, cookie = access.new_session()
+        try:
+            session, cookie = await asyncio.to_thread(access.begin_session)
+        except OSError as exc:
+            raise LedgerError(f"the session cannot be written down: {exc.strerror}") from exc
         days = SESSION_DAYS
         self.set_cookie(access.session_cookie, cookie, expires_days=days, **self._attributes())
         self._tell(session)
 
     def delete(self) -> None:
-        """End the session in this browser."""
+        """End the session, on every process."""
+        self.application.access.end_session(self.request)
         self.clear_cookie(self.application.access.session_cookie, **self._attributes())
         self.set_status(204)
         self.finish()

@@ -33,6 +33,18 @@ def test_a_full_queue_is_503_with_retry_after_and_takes_nothing(start_service):
     assert len(states(service)) == 4
 
 
+def test_without_a_queue_a_job_is_accepted_where_it_can_start_at_once(start_service):
+    service = start_service(SQUALL_JOBS_RUNNING=2, SQUALL_JOBS_QUEUED=0)
+    assert service.run("echo", "fine")["stdout"]["text"] == "fine\n"
+    assert service.ask("POST", "/v1/jobs", [{"args": ["true"]}] * 3).status == 503
+    jobs = service.ask("POST", "/v1/jobs", [{"args": ["sleep", "60"]}] * 2).json
+    assert service.ask("POST", "/v1/jobs", {"args": ["true"]}).status == 503
+    assert len(states(service)) == 3
+    service.ask("POST", f"/v1/jobs/{jobs[0]['id']}/cancel")
+    service.wait_state(jobs[0]["id"], "cancelled")
+    assert service.run("echo", "again")["state"] == "succeeded"
+
+
 def test_cancel_of_a_queued_job_never_spawns(start_service, tmp_path):
     service = start_service(SQUALL_JOBS_RUNNING=1)
     blocker = service.submit("sleep", "60")
