@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +78,7 @@ def down(context: Context) -> None:
     """
     with _failures():
         was_up = programs.down(context.load(), progress=_say)
-    click.echo("squall is down" if was_up else "squall was not up")
+    _tell("squall is down" if was_up else "squall was not up")
 
 
 @click.command()
@@ -100,6 +102,8 @@ def status(context: Context, as_json: bool) -> int:
 
         click.echo(url)
         tables.processes(processes)
+        if any(process.state == "unsupervised" for process in processes):
+            note("supervisord was killed: `squall down`, then `squall up`")
     return 0 if all_ready else 1
 
 
@@ -136,15 +140,23 @@ def _check_same(context: Context, asked: Loaded) -> None:
 
 
 def _say(name: str, event: str) -> None:
-    click.echo(f"{name:<6}  {event}")
+    _tell(f"{name:<6}  {event}")
+
+
+def _tell(line: str) -> None:
+    """Print a line; what it tells of goes on although nobody reads it, or the disk is full."""
+    try:
+        click.echo(line)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say_up(context: Context, how: str, stop: str) -> None:
     settings = context.settings()
-    click.echo(f"squall is {how} at {settings.front_url}")
-    click.echo("  try it     squall run -- echo hello")
-    click.echo(f"  token      {Path(settings.state.dir, 'token')}; squall token prints it")
-    click.echo(f"  stop it    {stop}")
+    _tell(f"squall is {how} at {settings.front_url}")
+    _tell("  try it     squall run -- echo hello")
+    _tell(f"  token      {Path(settings.state.dir, 'token')}; squall token prints it")
+    _tell(f"  stop it    {stop}")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Sequence
@@ -125,6 +126,10 @@ class Guard:
 
 def main(options: Sequence[str]) -> int:
     """Guard the process on the port that its `options` name."""
+    for descriptor in (1, 2):
+        # pipes that supervisord empties: were it stopped, guard and process would wait for it
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.set_blocking(descriptor, False)
     try:
         port = int(options[options.index("--port") + 1])
     except (ValueError, IndexError):
@@ -138,4 +143,7 @@ def main(options: Sequence[str]) -> int:
 
 
 def _note(text: str) -> None:
-    os.write(2, f"squall: {text}\n".encode())
+    try:
+        os.write(2, f"squall: {text}\n".encode())
+    except OSError:
+        pass  # supervisord does not read, or is gone: what is guarded matters more

@@ -3,7 +3,7 @@
     starting  stopping  rolling  health     what the four do, each a short story
     conf        the committed configuration files, with what is in force filled in
     environment what `squall up` was given, for the processes and for `reload`
-    supervisord  nginx                      the two programs
+    supervisord  nginx  front               the two others; what supervisord starts as nginx
     files       where they keep what; the lock
     link        supervisor/run, by which supervisorctl finds the fleet
     ports  processes  waiting  progress  errors     small things

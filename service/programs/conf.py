@@ -9,6 +9,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import msgspec
+
 from service.programs.errors import FleetError
 from service.programs.files import PACKAGE_DIR, template
 from service.settings import Settings
@@ -20,13 +22,48 @@ SUPERVISORD = "supervisor/supervisord.conf"
 # beyond jobs.drain: what a job's own stop sequence may take, and the process's own end
 DRAIN_MARGIN_S = 30
 
+# Descriptors that one process must be able to hold: below that nginx finds no idle connection to
+# close before it can take no new one, and a process has hardly any for jobs.
+LEAST_OPEN_FILES = 256
+# Connections that nginx holds at most, over all workers: 28 MB of memory.
+MOST_CONNECTIONS = 65_536
+
+
+class Capacity(msgspec.Struct, frozen=True):
+    """How many workers nginx has, and what each one of them may hold."""
+
+    workers: int
+    connections: int
+    streams: int
+
+    @classmethod
+    def of(cls, cores: int, open_files: int) -> Capacity:
+        """Return what suits so many cores, and processes with so many descriptors each."""
+        connections = min(max(MOST_CONNECTIONS // cores, 4096), open_files)
+        # beside connections a worker holds log, epoll and the channels and listeners of all workers
+        usable = max(connections - 32 - 2 * cores, connections // 2)
+        return cls(workers=cores, connections=connections, streams=usable * 3 // 8)
+
+
+def check_limits() -> None:
+    """Raise FleetError where this machine grants a process too few descriptors."""
+    if (granted := _open_files(LEAST_OPEN_FILES)) < LEAST_OPEN_FILES:
+        raise FleetError(
+            f"a process may open only {granted} files here, and squall needs {LEAST_OPEN_FILES}:"
+            " raise the hard limit (`ulimit -Hn`, LimitNOFILE=, nofile in limits.conf)"
+        )
+
 
 def nginx(settings: Settings) -> str:
-    """Return nginx's configuration for these settings."""
+    """Return nginx's configuration for these settings, on this machine."""
     front, http = settings.front, settings.http
+    capacity = Capacity.of(_cores(), _open_files(MOST_CONNECTIONS))
     text = template(NGINX).read_text()
     for pattern, filling in (
-        (r"worker_rlimit_nofile \d+;", f"worker_rlimit_nofile {_open_files(16_384)};"),
+        (r"worker_processes \d+;", f"worker_processes {capacity.workers};"),
+        (r"worker_rlimit_nofile \d+;", f"worker_rlimit_nofile {capacity.connections};"),
+        (r"worker_connections \d+;", f"worker_connections {capacity.connections};"),
+        (r"limit_conn streams \d+;", f"limit_conn streams {capacity.streams};"),
         (r"server 127\.0\.0\.1:\d+ [^;]*;(\n *server [^;]*;)*", _servers(text, settings.ports)),
         (r"client_body_timeout \d+s;", f"client_body_timeout {max(1, round(http.body_seconds))}s;"),
         (r"client_max_body_size \d+;", f"client_max_body_size {http.body_bytes};"),
@@ -47,16 +84,17 @@ def supervisord(settings: Settings, state: StateDir, nginx_binary: Path) -> str:
     daemon_off = "daemon off; user root;" if is_root else "daemon off;"
     # without the site module: the guard imports nothing that is installed
     service = [sys.executable, "-S", "-m", "service.guard", "--port"]
-    front = [str(nginx_binary), "-e", "stderr", "-p", str(state.path), "-c", "nginx.conf"]
+    front = [sys.executable, "-m", "service.programs.front", str(nginx_binary), str(state.path)]
     text = template(SUPERVISORD).read_text()
     for section, key, value in (
-        ("supervisord", "minfds", _open_files(65_536)),
+        ("supervisord", "minfds", _supervisord_open_files(settings)),
         ("program:service", "command", f"{_command(*service)} %(process_num)d"),
         ("program:service", "directory", _escape(PACKAGE_DIR)),
         ("program:service", "numprocs", settings.processes.count),
         ("program:service", "numprocs_start", settings.processes.first_port),
         ("program:service", "stopwaitsecs", stop_seconds(settings)),
-        ("program:nginx", "command", _command(*front, "-g", daemon_off)),
+        ("program:nginx", "command", _command(*front, daemon_off)),
+        ("program:nginx", "directory", _escape(PACKAGE_DIR)),
     ):
         start = rf"^\[{section}\]\n(?:[^\[\n].*\n|\n)*?{key} = \K.*$"
         text = _fill(text, start, str(value), SUPERVISORD)
@@ -93,12 +131,12 @@ def _listen(settings: Settings) -> str:
     front = settings.front
     host = f"[{front.host}]" if ":" in front.host else front.host
     if not front.tls_certificate:
-        return f"listen {host}:{front.port} backlog=4096;"
+        return f"listen {host}:{front.port} backlog=4096 reuseport deferred;"
     for key in ("tls_certificate", "tls_key"):
         if not Path(getattr(front, key)).is_absolute():
             raise FleetError(f"front.{key}: give the absolute path, not {getattr(front, key)}")
     return (
-        f"listen {host}:{front.port} ssl backlog=4096;\n"
+        f"listen {host}:{front.port} ssl backlog=4096 reuseport deferred;\n"
         f"        ssl_certificate {_quoted(front.tls_certificate)};\n"
         f"        ssl_certificate_key {_quoted(front.tls_key)};"
     )
@@ -112,6 +150,15 @@ def _quoted(path: str) -> str:
 def _open_files(wanted: int) -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _supervisord_open_files(settings: Settings) -> int:
+    """Return what supervisord itself needs: a log and two pipes for each program, and a few."""
+    return 32 + 4 * (settings.processes.count + 1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _command(*words: str) -> str:

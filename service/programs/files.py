@@ -27,11 +27,12 @@ class FleetFiles:
         self.state = state
         self.supervisord_conf = state.path / "supervisord.conf"
         self.nginx_conf = state.path / "nginx.conf"
+        self.nginx_log = state.log / "nginx.log"
         self.supervisor_socket = state.run / "supervisor.sock"
         self.supervisord_pid = state.run / "supervisord.pid"
         self.nginx_pid = state.run / "nginx.pid"
         self.environment = state.run / "environment.json"
-        self.settings = state.run / "settings.json"
+        self.settings = state.settings
         self.lock = state.run / "fleet.lock"
 
     def create(self) -> None:

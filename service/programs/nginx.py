@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
+from service.programs import processes
 from service.programs.errors import FleetError
 from service.programs.files import FleetFiles
+from service.programs.waiting import wait_until
 
 # Where distributions and a build from source put it; not on everybody's PATH.
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/local/nginx/sbin:/sbin"
+
+# What nginx calls its processes; ngx_process_cycle.c.
+MASTER = "nginx: master process"
+WORKER = "nginx: worker process"
+LETS_GO = f"{WORKER} is shutting down"
+LET_GO_S = 1.0
 
 
 def find() -> Path:
@@ -32,11 +41,40 @@ def candidates(search_path: str | None = None) -> list[Path]:
     return [path for path in (Path(found) if found else None, _of_wheel()) if path]
 
 
+def argv(binary: Path, state: Path, conf: str) -> list[str]:
+    """Return the command line for the configuration `conf` of a state directory."""
+    return [str(binary), "-e", "stderr", "-p", str(state), "-c", conf]
+
+
+def orphans(files: FleetFiles) -> list[int]:
+    """Return the workers of this state directory that have no master any more."""
+    return [
+        pid
+        for pid in processes.everyone()
+        if processes.command_line(pid).startswith(WORKER)
+        and str(files.nginx_log) in processes.open_files(pid)
+        and not processes.command_line(processes.parent(pid)).startswith(MASTER)
+    ]
+
+
+def end_orphans(files: FleetFiles) -> None:
+    """Have them leave the port to others at once; what they still send they may finish."""
+    found = orphans(files)
+    processes.signal_all(found, signal.SIGQUIT)
+
+    def listening() -> list[int]:
+        lines = {pid: processes.command_line(pid) for pid in found}
+        return [p for p, line in lines.items() if line.startswith(WORKER) and line != LETS_GO]
+
+    if not wait_until(lambda: not listening(), LET_GO_S):
+        processes.signal_all(listening(), signal.SIGKILL)
+
+
 def test(binary: Path, files: FleetFiles, conf: Path) -> None:
     """Have nginx read `conf`; raises FleetError with its first complaint."""
-    argv = [str(binary), "-e", "stderr", "-p", str(files.state.path), "-c", str(conf), "-q", "-t"]
+    command = [*argv(binary, files.state.path, str(conf)), "-q", "-t"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except OSError as exc:
         raise FleetError(f"nginx cannot be started: {exc}") from exc
     if done.returncode != 0:

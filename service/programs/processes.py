@@ -13,11 +13,12 @@ from service.programs.errors import FleetError
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that ended and was not waited for yet does not."""
-    try:
-        stat = Path("/proc", str(pid), "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+    return _stat(pid)[0] not in ("Z", "X")
+
+
+def parent(pid: int) -> int:
+    """Return the id of a process's parent; 0 when it is gone."""
+    return int(_stat(pid)[1])
 
 
 def everyone() -> list[int]:
@@ -27,15 +28,12 @@ def everyone() -> list[int]:
 
 def children(parent: int) -> dict[int, str]:
     """Return the living children of a process with their command lines."""
-    found = {}
-    for pid in everyone():
-        try:
-            fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended meanwhile
-        if fields[0] not in ("Z", "X") and int(fields[1]) == parent:
-            found[pid] = command_line(pid)
-    return found
+    stats = ((pid, _stat(pid)) for pid in everyone())
+    return {
+        pid: command_line(pid)
+        for pid, (state, its_parent) in stats
+        if state not in ("Z", "X") and int(its_parent) == parent
+    }
 
 
 def age(pid: int) -> float | None:
@@ -78,3 +76,12 @@ def signal_all(pids: Iterable[int], signal: int) -> None:
             pass  # it ended by itself
         except PermissionError as exc:
             raise FleetError(f"process {pid} is another user's: stop it as that user") from exc
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """Return a process's state and its parent; a dead child of nobody's when it is gone."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "X", "0"
+    return fields[0], fields[1]

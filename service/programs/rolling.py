@@ -47,7 +47,8 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
             _restart(supervisor, files, process, settings, progress)
             ready_at[process.name] = time.time()
         if front:
-            _reload_nginx(supervisor, files, front, settings, progress)
+            _reload_nginx(supervisor, files, front)
+        _wait_until_nginx_serves(supervisor, files, settings, progress)
         kept_s = conf.stop_seconds(environment.in_force(files, loaded))
         if kept_s != conf.stop_seconds(settings):
             event = f"kills what takes over {kept_s} seconds to stop, until it is started anew"
@@ -112,14 +113,18 @@ def _restart(
     progress(process.name, "ready")
 
 
-def _reload_nginx(
-    supervisor: Supervisor, files: FleetFiles, front: Path, settings: Settings, progress: Progress
-) -> None:
+def _reload_nginx(supervisor: Supervisor, files: FleetFiles, front: Path) -> None:
     front.replace(files.nginx_conf)
     if supervisor.program("nginx").pid is not None:
         supervisor.signal("nginx", "HUP")
-    if not wait_until(lambda: health.front_is_ready(settings), START_S):
-        raise FleetError(
-            f"nginx does not answer as configured now; see {files.state.log}/nginx.log"
-        )
+
+
+def _wait_until_nginx_serves(
+    supervisor: Supervisor, files: FleetFiles, settings: Settings, progress: Progress
+) -> None:
+    def serves() -> bool:
+        return health.is_ready(supervisor.program("nginx"), settings)
+
+    if not wait_until(serves, START_S):
+        raise FleetError(f"nginx does not answer as configured now; see {files.nginx_log}")
     progress("nginx", "ready")

@@ -27,8 +27,9 @@ def up(loaded: Loaded, *, foreground: bool = False, progress: Progress = silent)
 
     `progress` hears `ready` of each process and of nginx, then of `squall`. What cannot become
     ready is stopped again, all of it, and FleetError says why. In the foreground this returns when
-    everything has been stopped: by Ctrl-C, TERM or `squall down`.
+    everything has been stopped: by Ctrl-C, TERM or `squall down`; FleetError when supervisord died.
     """
+    conf.check_limits()
     variables = environment.environment_of(loaded)
     settings = settings_.load(environ=variables).settings
     files = FleetFiles(StateDir(settings.state.dir))
@@ -62,7 +63,7 @@ def _check_ports(files: FleetFiles, settings: Settings) -> None:
     reasons = [reason for host, port in addresses if (reason := ports.why_taken(host, port))]
     if not reasons:
         return
-    if stopping.leftovers(files, settings):
+    if health.leftovers(files, settings):
         advice = "a fleet without supervisord holds it: end it with `squall down`"
     else:
         advice = (
@@ -73,7 +74,7 @@ def _check_ports(files: FleetFiles, settings: Settings) -> None:
 
 def _write_conf(files: FleetFiles, settings: Settings) -> None:
     binary = nginx.find()
-    _shorten_log(files.state.log / "nginx.log")
+    _shorten_log(files.nginx_log)
     files.supervisord_conf.write_text(conf.supervisord(settings, files.state, binary))
     files.nginx_conf.write_text(conf.nginx(settings))
     nginx.test(binary, files, files.nginx_conf)
@@ -130,3 +131,8 @@ def _stay(
         with files.locked():
             stopping.stop(files, settings, progress)
         child.wait()
+        return
+    if child.returncode != 0:
+        with files.locked():
+            stopping.stop(files, settings, silent)
+        raise FleetError(f"supervisord ended (exit code {child.returncode}): all has been stopped")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from service.programs import conf, environment, link, ports, processes, supervisord
+from service.programs import conf, environment, health, link, processes, supervisord
 from service.programs.errors import FleetError, NotUp, Stopping
 from service.programs.files import FleetFiles
 from service.programs.progress import Progress, silent
@@ -37,22 +37,12 @@ def stop(files: FleetFiles, settings: Settings, progress: Progress) -> bool:
     if pid is not None:
         names = _shut_down(files, pid)
         _wait_until_ended(pid, names, settings, progress)
-    orphans = leftovers(files, settings)
-    _end(orphans, settings)
+    left = health.leftovers(files, settings)
+    _end([pid for pid, name in left.items() if name != "nginx"], settings)
+    _end([pid for pid, name in left.items() if name == "nginx"], settings)  # it sends their answers
     files.remove_stale()
     link.remove(files)
-    return pid is not None or bool(orphans)
-
-
-def leftovers(files: FleetFiles, settings: Settings) -> list[int]:
-    """Return processes of this fleet that listen though their supervisord was killed."""
-    holders = {
-        pid for port in [*settings.ports, settings.front.port] for pid in ports.listeners(port)
-    }
-    ours = f"{files.state.path}/"
-    found = {p for p in holders if any(f.startswith(ours) for f in processes.open_files(p))}
-    # a guard has no file of ours open, but its process has: and ends for good with its guard only
-    return [p for p in holders if p in found or found & processes.children(p).keys()]
+    return pid is not None or bool(left)
 
 
 def _shut_down(files: FleetFiles, pid: int) -> dict[int, str]:

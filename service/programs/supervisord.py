@@ -118,9 +118,10 @@ def start(files: FleetFiles, environ: Mapping[str, str]) -> None:
 
 
 def start_here(files: FleetFiles, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start supervisord as a child that prints what it does; returns when it answers."""
+    """Start supervisord as a child; returns when it answers."""
     supervisor = Supervisor(files.supervisor_socket)
-    child = subprocess.Popen([*_argv(files), "-n"], env=environ, cwd=files.state.path)
+    # silent: where it logs to a terminal or a pipe too, whoever stops reading stops supervisord
+    child = subprocess.Popen([*_argv(files), "-n", "-s"], env=environ, cwd=files.state.path)
     try:
         wait_until(lambda: supervisor.is_up() or child.poll() is not None, ANSWER_S)
     except BaseException:  # Ctrl-C, TERM: it goes as well

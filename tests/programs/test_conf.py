@@ -91,14 +91,43 @@ def test_a_relative_certificate_is_refused() -> None:
         conf.nginx(settings(front={"tls_certificate": "a.pem", "tls_key": "a.pem"}))
 
 
-def test_with_default_settings_only_the_descriptor_limit_and_the_place_differ() -> None:
+def test_with_default_settings_only_what_follows_the_machine_differs() -> None:
     filled = conf.nginx(Settings())
     differing = [
         line
         for line, was in zip(filled.splitlines(), COMMITTED.splitlines(), strict=True)
         if line != was
     ]
-    assert [line.split()[0] for line in differing] in (["root"], ["worker_rlimit_nofile", "root"])
+    of_the_machine = {
+        "worker_processes",
+        "worker_rlimit_nofile",
+        "worker_connections",
+        "limit_conn",
+        "root",
+    }
+    assert {line.split()[0] for line in differing} <= of_the_machine
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8, 64])
+@pytest.mark.parametrize("open_files", [256, 1024, 20_000, 1_048_576])
+def test_streams_leave_room_for_requests(cores: int, open_files: int) -> None:
+    capacity = conf.Capacity.of(cores, open_files)
+    assert capacity.workers == cores
+    assert capacity.connections <= open_files
+    assert 20 <= capacity.streams * 2 <= capacity.connections * 3 // 4
+    if open_files >= 20_000:
+        assert capacity.streams * cores >= 7_000
+
+
+def test_two_cores_with_twenty_thousand_descriptors_hold_ten_thousand_streams() -> None:
+    capacity = conf.Capacity.of(2, 20_000)
+    # the kernel spreads connections at random: a worker may get some hundreds more than its half
+    assert capacity.streams > 5_000 + 500
+
+
+def test_what_supervisord_needs_raises_no_limit_of_a_job() -> None:
+    text = conf.supervisord(Settings(), StateDir("/state"), Path("/usr/sbin/nginx"))
+    assert int(parsed(text)["supervisord"]["minfds"]) < 64
 
 
 def test_every_setting_arrives_in_nginx() -> None:
@@ -110,7 +139,7 @@ def test_every_setting_arrives_in_nginx() -> None:
         )
     )
     for line in (
-        "listen 0.0.0.0:81 backlog=4096;",
+        "listen 0.0.0.0:81 backlog=4096 reuseport deferred;",
         "client_body_timeout 7s;",
         "client_max_body_size 4096;",
         "proxy_read_timeout 150s;",
@@ -135,6 +164,8 @@ def test_the_upstream_is_as_the_contract_says() -> None:
         "proxy_set_header Host $http_host;",
         "proxy_set_header X-Real-IP $remote_addr;",
         "proxy_set_header X-Scheme $scheme;",
+        'proxy_set_header X-Squall-Relayed "";',
+        "client_header_timeout 10s;",
         "sendfile on;",
         "tcp_nopush on;",
         "tcp_nodelay on;",
@@ -172,8 +203,9 @@ def test_supervisord_is_given_the_ports_the_python_and_the_time_to_drain() -> No
     assert (service["numprocs"], service["numprocs_start"]) == ("2", "9000")
     assert int(service["stopwaitsecs"]) > 100
     argv = shlex.split(nginx["command"])
-    assert argv[0] == "/opt/my nginx/nginx"
-    assert argv[argv.index("-p") + 1] == "/state dir"
+    assert nginx["directory"] == str(ROOT)
+    assert argv[:3] == [sys.executable, "-m", "service.programs.front"]
+    assert argv[3:5] == ["/opt/my nginx/nginx", "/state dir"]
     assert argv[-1] == ("daemon off; user root;" if os.geteuid() == 0 else "daemon off;")
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import subprocess
 import threading
 import time
 from collections import Counter
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 import pytest
 
-from service.programs import rolling
+from service.programs import nginx, processes, rolling
 
 from .conftest import Fleet, wait_for
 
@@ -91,6 +94,53 @@ def test_what_is_killed_is_back_soon(running: Fleet, name: str) -> None:
             os.kill(worker, signal.SIGKILL)
     wait_for(lambda: all(p["ready"] for p in running.status().values()))
     assert running.request("POST", "/v1/jobs", TRUE)[0] == 202
+
+
+def test_a_killed_nginx_master_is_replaced_and_its_workers_go(running: Fleet) -> None:
+    master = running.status()["nginx"]["pid"]
+    workers = processes.children(master)
+    assert workers
+    os.kill(master, signal.SIGKILL)
+    wait_for(lambda: running.status()["nginx"]["ready"])
+    assert running.status()["nginx"]["pid"] != master
+    wait_for(lambda: not any(map(processes.is_alive, workers)))
+    assert "nginx   ready" in running.squall("reload")
+    assert running.squall("run", "--", "echo", "hello") == "hello\n"
+
+
+def test_a_worker_without_master_that_does_not_hear_is_killed(running: Fleet) -> None:
+    master = running.status()["nginx"]["pid"]
+    worker, *_ = processes.children(master)
+    os.kill(worker, signal.SIGSTOP)
+    os.kill(master, signal.SIGKILL)
+    wait_for(lambda: running.status()["nginx"]["ready"])
+    wait_for(lambda: not processes.is_alive(worker))
+
+
+def test_while_workers_without_master_have_the_port_nginx_is_not_ready(running: Fleet) -> None:
+    os.kill(running.status()["nginx"]["pid"], signal.SIGSTOP)
+    # a second nginx of this fleet: what is asked through the port may be answered by either
+    argv = [*nginx.argv(nginx.find(), running.state, "nginx.conf"), "-g", "daemon off; user root;"]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as other:
+        wait_for(lambda: not running.status()["nginx"]["ready"])
+        other.terminate()
+    wait_for(lambda: running.status()["nginx"]["ready"])
+    os.kill(running.status()["nginx"]["pid"], signal.SIGCONT)
+
+
+def test_nginx_comes_up_when_its_port_is_free_again(running: Fleet) -> None:
+    running.supervisorctl("stop", "nginx")
+    with socket.create_server(("127.0.0.1", running.front_port)):
+        running.supervisorctl("start", "nginx")
+        wait_for(lambda: "Address already in use" in (running.state / "log/nginx.out").read_text())
+        assert not running.status()["nginx"]["ready"]
+    wait_for(lambda: running.status()["nginx"]["ready"])
+
+
+def test_no_program_ever_waits_for_supervisord_to_read(running: Fleet) -> None:
+    for name, program in running.status().items():
+        flags = Path(f"/proc/{program['pid']}/fdinfo/1").read_text().split("flags:")[1].split()[0]
+        assert int(flags, 8) & os.O_NONBLOCK, name
 
 
 def test_a_reload_loses_no_request(running: Fleet) -> None:

@@ -127,23 +127,87 @@ def test_in_the_foreground_a_signal_stops_everything(fleet: Fleet, number: signa
     assert nothing_is_left(fleet)
 
 
+def kill_supervisord(fleet: Fleet) -> None:
+    os.kill(int((fleet.state / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
+
+
 def test_what_a_killed_supervisord_leaves_is_named_and_ended(fleet: Fleet) -> None:
     fleet.squall("up")
-    os.kill(int((fleet.state / "run" / "supervisord.pid").read_text()), signal.SIGKILL)
-    wait_for(lambda: not fleet.status())
+    before = fleet.status()
+    kill_supervisord(fleet)
+    wait_for(lambda: "unsupervised" in str(fleet.status()))
+    told = fleet.status()
+    assert told.keys() == before.keys()
+    for name, program in told.items():
+        assert (program["state"], program["ready"]) == ("unsupervised", False)
+        assert program["pid"] == before[name]["pid"]
+        assert program["guard_pid"] == before[name]["guard_pid"]
+    assert "`squall down`, then `squall up`" in fleet.squall("status", code=1)
     assert "squall down" in fleet.squall("up", code=1)
     assert "squall is down" in fleet.squall("down")
     assert nothing_is_left(fleet)
     fleet.squall("up")
 
 
-def test_workers_of_a_killed_nginx_serve_on_until_down(fleet: Fleet) -> None:
+def test_in_the_foreground_a_killed_supervisord_is_a_failure(fleet: Fleet) -> None:
+    squall = fleet.popen("up", "--foreground")
+    assert squall.stdout
+    while "stop it" not in squall.stdout.readline():
+        assert squall.poll() is None, fleet.logs()
+    kill_supervisord(fleet)
+    said, _ = squall.communicate(timeout=60)
+    assert squall.returncode == 1
+    assert "supervisord ended (exit code -9)" in said
+    assert nothing_is_left(fleet)
+
+
+def test_a_stream_of_a_worker_without_master_goes_on_and_ends_with_down(fleet: Fleet) -> None:
     fleet.squall("up")
-    os.kill(fleet.status()["nginx"]["pid"], signal.SIGKILL)
-    wait_for(lambda: not fleet.status()["nginx"]["ready"])
-    assert fleet.request("GET", "/readyz")[0] == 200
+    connection = http.client.HTTPConnection("127.0.0.1", fleet.front_port, timeout=60)
+    connection.request("GET", "/v1/events", headers=fleet.headers())
+    response = connection.getresponse()
+    master = fleet.status()["nginx"]["pid"]
+    os.kill(master, signal.SIGKILL)
+    wait_for(lambda: fleet.status()["nginx"]["ready"])
+    assert fleet.squall("run", "--", "echo", "hello") == "hello\n"
+    while b"succeeded" not in (line := response.readline()):
+        assert line
+    connection.close()
     fleet.squall("down")
     assert nothing_is_left(fleet)
+
+
+@pytest.mark.parametrize("how", [["up"], ["up", "--foreground"]], ids=["background", "foreground"])
+def test_a_reader_of_up_that_goes_away_stops_nothing(fleet: Fleet, how: list[str]) -> None:
+    squall = fleet.popen(*how)
+    assert squall.stdout
+    squall.stdout.close()
+    wait_for(lambda: (told := fleet.status()) and all(p["ready"] for p in told.values()))
+    if how == ["up"]:
+        assert squall.wait(timeout=60) == 0
+    os.kill(fleet.status()[str(fleet.ports[0])]["guard_pid"], signal.SIGKILL)
+    wait_for(lambda: all(p["ready"] for p in fleet.status().values()))
+    for args in (["reload"], ["down"]):
+        again = fleet.popen(*args)
+        assert again.stdout
+        again.stdout.close()
+        assert again.wait(timeout=120) == 0
+    squall.wait(timeout=60)
+    assert nothing_is_left(fleet)
+
+
+def test_a_machine_with_too_few_descriptors_is_named_in_a_line(fleet: Fleet) -> None:
+    fleet.prefix = ("prlimit", "--nofile=64:64")
+    said = fleet.squall("up", code=1)
+    assert "a process may open only 64 files here, and squall needs 256" in said
+    assert len(said.splitlines()) == 1
+    assert not fleet.state.exists()
+
+
+def test_few_descriptors_are_raised_for_us_where_the_machine_grants_more(fleet: Fleet) -> None:
+    fleet.prefix = ("prlimit", "--nofile=64:4096")
+    fleet.squall("up")
+    assert fleet.squall("run", "--", "echo", "hello") == "hello\n"
 
 
 def test_a_fleet_that_runs_keeps_the_link_of_the_clone(clone: Path, fleet: Fleet) -> None:
