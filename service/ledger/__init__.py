@@ -6,6 +6,7 @@
     connection  opened, migrated, in turns to write     thread  where its blocking calls are made
     writer      transactions, made durable              rows    jobs as rows, and back
     stored      what another version may have written   pages   lists of jobs
+    expiry      what may not stay
 """
 
 from __future__ import annotations
@@ -220,7 +221,11 @@ class Ledger(Protocol):
         ...
 
     async def events(self, after: int, limit: int) -> list[Event]:
-        """Return the changes of state after a number; those of forgotten jobs are left out."""
+        """Return up to `limit` changes of state after a number; none when there are no more.
+
+        There may be fewer and more to come: they are bounded in bytes too. Those of forgotten jobs
+        are left out.
+        """
         ...
 
     async def last_event(self) -> int:
@@ -229,6 +234,13 @@ class Ledger(Protocol):
 
     async def expire(self, bounds: Bounds, limit: int) -> list[str]:
         """Forget up to `limit` of the oldest ended jobs that may not stay; return their ids."""
+        ...
+
+    async def tidy(self, bounds: Bounds, limit: int) -> int:
+        """Remove up to about `limit` records that only forgotten jobs or old events need.
+
+        Returns how many; 0 when there are no more.
+        """
         ...
 
     async def tally(self) -> Mapping[State, int]:

@@ -16,6 +16,8 @@ COLUMNS = (
     " stderr_bytes, stderr_dropped, rerun_of"
 )
 
+SPEC = COLUMNS.split(", ").index("spec")
+
 # An ended job keeps its stdin, as JSON, up to this length.
 STDIN_KEPT_BYTES = 16 * 1024
 

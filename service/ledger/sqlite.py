@@ -22,7 +22,6 @@ import msgspec
 
 from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
 from service.jobs import (
-    ENDED,
     STEP_MS,
     End,
     Ids,
@@ -43,10 +42,12 @@ from service.ledger.connection import (
     refuse_unsound_sqlite,
     told,
 )
+from service.ledger.expiry import read_expired, read_untidy
 from service.ledger.pages import PAGE_BYTES, Part, add_functions, is_searched, read_part
 from service.ledger.rows import (
     COLUMNS,
     END_COLUMNS,
+    SPEC,
     asked_of,
     claim_of,
     encode,
@@ -60,8 +61,10 @@ from service.ledger.writer import Writer
 
 T = TypeVar("T")
 
-# Far more than a follower that reconnects can have missed.
-EVENTS_KEPT = 100_000
+# Others wait to write for so long while jobs are forgotten, or for as long as one job takes.
+EXPIRE_S = 0.01
+# What is read of events at once.
+EVENTS_BYTES = 4 << 20
 
 # A search ends after so long, and looks at so many jobs at first, then at as many as take so long.
 SEARCH_S = 2.0
@@ -222,7 +225,7 @@ class SqliteLedger:
             job = _get(self._db, id)
             if not job.has_ended:
                 raise Conflict(f"the job is {job.state}")
-            _forget(self._db, job)
+            _forget(self._db, id, job.labels)
             return job
 
         return await self._writes.call(write, is_durable=True)
@@ -347,8 +350,14 @@ class SqliteLedger:
         )
 
         def read() -> list[Event]:
-            rows = self._read_db.execute(sql, (after, limit))
-            return [Event(seq, job_of(*row).as_of(state)) for seq, state, *row in rows]
+            events: list[Event] = []
+            size = 0
+            for seq, state, *row in self._read_db.execute(sql, (after, limit)):
+                size += len(row[SPEC])
+                if events and size > EVENTS_BYTES:
+                    break
+                events.append(Event(seq, job_of(*row).as_of(state)))
+            return events
 
         return await self._reads.call(read)
 
@@ -363,28 +372,30 @@ class SqliteLedger:
 
     async def expire(self, bounds: Bounds, limit: int) -> list[str]:
         """Forget up to `limit` of the oldest ended jobs that may not stay."""
+        expired = await self._reads.call(lambda: read_expired(self._read_db, bounds, limit))
 
         def write() -> list[str]:
-            ended = sum(_count(self._db, state) for state in ENDED)
-            too_many = min(max(ended - bounds.count, 0), limit)
-            jobs = [
-                job
-                for number, job in enumerate(_oldest_ended(self._db, limit))
-                if number < too_many or (job.finished_at or "") < bounds.finished_after
-            ]
-            for job in jobs:
-                _forget(self._db, job)
-            self._db.execute(
-                "DELETE FROM submissions WHERE key IN (SELECT key FROM submissions"
-                " WHERE created_at < ? LIMIT ?)",
-                (bounds.finished_after, limit),
-            )
-            self._db.execute(
-                "DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?", (EVENTS_KEPT,)
-            )
-            return [job.id for job in jobs]
+            until = time.monotonic() + EXPIRE_S
+            gone = []
+            for id, labels in expired:
+                if _forget(self._db, id, labels):
+                    gone.append(id)
+                if time.monotonic() > until:
+                    break
+            return gone
 
-        return await self._writes.call(write)
+        return await self._writes.call(write) if expired else []
+
+    async def tidy(self, bounds: Bounds, limit: int) -> int:
+        """Remove up to `limit` keys of forgotten jobs, and old events."""
+        keys, seq = await self._reads.call(lambda: read_untidy(self._read_db, bounds, limit))
+
+        def write() -> int:
+            self._db.executemany("DELETE FROM submissions WHERE key = ?", keys)
+            self._db.execute("DELETE FROM events WHERE seq <= ?", (seq,))
+            return len(keys) + self._db.changes()
+
+        return await self._writes.call(write) if keys or seq else 0
 
     async def tally(self) -> Mapping[State, int]:
         """Return how many jobs there are in each state."""
@@ -478,7 +489,7 @@ def _withdraw(
     if waiting < len(submission.jobs):
         return msgspec.structs.replace(submission, claims=[])
     for job in submission.jobs:
-        _forget(db, job)
+        _forget(db, job.id, job.labels)
     if key:
         db.execute("DELETE FROM submissions WHERE key = ?", (key,))
     return None
@@ -540,17 +551,16 @@ def _has_ended_as(db: apsw.Connection, id: str, end: End) -> bool:
     )
 
 
-def _oldest_ended(db: apsw.Connection, limit: int) -> list[Job]:
-    sql = f"SELECT {COLUMNS} FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY id LIMIT ?"
-    return [job_of(*row) for row in db.execute(sql, (limit,))]
-
-
-def _forget(db: apsw.Connection, job: Job) -> None:
-    db.executemany(
-        "DELETE FROM labels WHERE name = ? AND value = ? AND job_id = ?",
-        [(name, value, job.id) for name, value in job.labels.items()],
-    )
-    db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
+def _forget(db: apsw.Connection, id: str, labels: Mapping[str, str]) -> bool:
+    """Remove a job; whether it was there."""
+    db.execute("DELETE FROM jobs WHERE id = ?", (id,))
+    is_gone = db.changes() > 0
+    if labels:
+        db.executemany(
+            "DELETE FROM labels WHERE name = ? AND value = ? AND job_id = ?",
+            [(name, value, id) for name, value in labels.items()],
+        )
+    return is_gone
 
 
 def _state(db: apsw.Connection, id: str) -> State:

@@ -28,7 +28,7 @@ class Retention:
     def __init__(
         self, ledger: Ledger, journals: Path, lock: Path, settings: RetentionSettings
     ) -> None:
-        """Take the parts, and the file whose lock says who does it."""
+        """`lock` is the file whose lock says which process does it."""
         self._ledger = ledger
         self._journals = journals
         self._lock = lock
@@ -46,25 +46,34 @@ class Retention:
             os.close(fd)
 
     async def _look(self) -> None:
-        try:
-            forgotten = await self._expire() + await self._shrink()
-        except (LedgerError, OSError) as exc:
-            log.error("retention: %s", exc)  # it is tried again at the next look
-            return
-        if forgotten:
-            log.info("forgot %d ended jobs", forgotten)
+        for step in (self._expire, self._shrink, self._tidy):
+            try:
+                await step()
+            except (LedgerError, OSError) as exc:
+                log.error("retention: %s", exc)  # it is tried again at the next look
 
-    async def _expire(self) -> int:
-        oldest = jobs.rfc3339(int((time.time() - self._settings.age) * 1_000_000))
-        bounds = Bounds(finished_after=oldest, count=self._settings.count)
+    async def _expire(self) -> None:
+        bounds = self._bounds()
         forgotten = 0
         while ids := await self._ledger.expire(bounds, STEP_JOBS):
             await asyncio.to_thread(self._remove, ids)
             forgotten += len(ids)
             await asyncio.sleep(STEP_PAUSE_S)
-        return forgotten
+        _tell(forgotten)
 
-    async def _shrink(self) -> int:
+    async def _tidy(self) -> None:
+        bounds = self._bounds()
+        removed = STEP_JOBS
+        while removed:
+            removed = await self._ledger.tidy(bounds, STEP_JOBS)
+            await asyncio.sleep(STEP_PAUSE_S)
+
+    def _bounds(self) -> Bounds:
+        oldest_s = max(time.time() - self._settings.age, 0)
+        oldest = jobs.rfc3339(int(oldest_s * 1_000_000))
+        return Bounds(finished_after=oldest, count=self._settings.count)
+
+    async def _shrink(self) -> None:
         """Forget the oldest ended jobs with files until the rest is small enough."""
         files = await asyncio.to_thread(lambda: sorted(journal.sizes(self._journals)))
         too_much = sum(size for _, size in files) - self._settings.output_bytes
@@ -75,7 +84,7 @@ class Retention:
             if await self._forget(id):
                 too_much -= size
                 forgotten += 1
-        return forgotten
+        _tell(forgotten)
 
     async def _forget(self, id: str) -> bool:
         try:
@@ -88,8 +97,19 @@ class Retention:
         return True
 
     def _remove(self, ids: Iterable[str]) -> None:
+        failures = []
         for id in ids:
-            journal.remove(self._journals, id)
+            try:
+                journal.remove(self._journals, id)
+            except OSError as exc:
+                failures.append(exc)  # the jobs are forgotten: the others' files must go too
+        if failures:
+            raise failures[0]
+
+
+def _tell(forgotten: int) -> None:
+    if forgotten:
+        log.info("forgot %d ended jobs", forgotten)
 
 
 def _is_ours(fd: int) -> bool:

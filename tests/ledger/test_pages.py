@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import apsw
 import pytest
@@ -12,36 +10,11 @@ import pytest
 from service.jobs import End, Job, Spec, now, rfc3339
 from service.ledger import Query, pages, sqlite
 from service.ledger.sqlite import SqliteLedger
+from tests.ledger.conftest import DAY_NS
 
 pytestmark = pytest.mark.gen_test(timeout=30)
 
 LIMIT = 100_000
-DAY_NS = 86_400 * 10**9
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
-    ledger = SqliteLedger(tmp_path / "l.db")
-    yield ledger
-    ledger.close()
-
-
-class Clock:
-    """The wall clock of this process, to be set."""
-
-    def __init__(self) -> None:
-        self.offset = 0
-        self._time_ns = time.time_ns
-
-    def __call__(self) -> int:
-        return self._time_ns() + self.offset
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(time, "time_ns", clock)
-    return clock
 
 
 async def submit(ledger: SqliteLedger, *commands: str, **labels: str) -> list[Job]:

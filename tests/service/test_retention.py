@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from service.jobs import End, Spec, now
+from service.ledger import Query
+from service.ledger.sqlite import SqliteLedger
+from service.running.retention import Retention
+from service.settings import RetentionSettings
 from tests.service.conftest import eventually
 
 OFTEN = {"SQUALL_RETENTION_INTERVAL": 0.1}
@@ -45,3 +52,24 @@ def test_deleting_a_job_removes_its_files(start_service):
     assert len(journals(service)) > 0
     assert service.ask("DELETE", f"/v1/jobs/{id}").status == 204
     assert journals(service) == []
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_file_that_cannot_be_removed_keeps_nothing_else(tmp_path):
+    ledger = SqliteLedger(tmp_path / "l.db")
+    journals = tmp_path / "journals"
+    specs = [Spec(args=["true"])] * 3
+    submission = await ledger.submit(specs, queue_limit=9, owner="1", room=3, key="k")
+    ids = [job.id for job in submission.jobs]
+    for id in ids:
+        await ledger.end(id, End(state="lost", reason="crash", finished_at=now()))
+        journal = journals / id[-2:] / f"{id}.journal"
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.mkdir() if id == ids[1] else journal.write_bytes(b"")
+    settings = RetentionSettings(age=0, count=0)
+    await Retention(ledger, journals, tmp_path / "lock", settings)._look()
+    assert [path.stem for path in journals.glob("??/*")] == [ids[1]]
+    assert (await ledger.page(Query())).jobs == []
+    again = await ledger.submit(specs, queue_limit=9, key="k")
+    assert not again.is_repeated, "its key is gone, too"
+    ledger.close()
