@@ -40,21 +40,31 @@ SELECT id,
 FROM job
 """
 
+# What jobs that were sent with labels and an Idempotency-Key have besides.
+LABEL = ("app", "thumbnails")
+LABEL_AND_KEY = """
+INSERT INTO labels (name, value, job_id) SELECT :name, :value, id FROM jobs;
+INSERT INTO submissions (key, fingerprint, job_ids, created_at)
+SELECT 'key-' || id, randomblob(32), json_array(id), created_at FROM jobs;
+"""
 
-def state(place: Place, jobs: int) -> Path:
+
+def state(place: Place, jobs: int, *, has_labels_and_keys: bool = False) -> Path:
     """Return a state directory of so many ended jobs, made at the first call."""
-    path = place.path / f"filled-{jobs}"
+    path = place.path / f"filled-{jobs}{'-labels-and-keys' if has_labels_and_keys else ''}"
     if not path.exists():
         state = StateDir(path)
         state.create()
         SqliteLedger(state.ledger).close()  # the schema
-        _fill(state.ledger, state.journals, jobs)
+        _fill(state.ledger, state.journals, jobs, has_labels_and_keys)
     return path
 
 
-def _fill(path: Path, journals: Path, jobs: int) -> None:
-    spec = Spec(args=ARGS, timeout=60.0, labels={})
-    _, text, _, _ = row_of(new_job("", spec, ""), spec)
+def _fill(path: Path, journals: Path, jobs: int, has_labels_and_keys: bool) -> None:
+    name, value = LABEL
+    labels = {name: value} if has_labels_and_keys else {}
+    spec = Spec(args=ARGS, timeout=60.0, labels=labels)
+    _, text, *_ = row_of(new_job("", spec, ""), spec)
     bindings = {
         "jobs": jobs,
         "first": time.time_ns() // 1_000_000 - jobs - 60_000,
@@ -66,6 +76,8 @@ def _fill(path: Path, journals: Path, jobs: int) -> None:
     db = apsw.Connection(str(path))
     db.execute("PRAGMA synchronous = OFF; PRAGMA cache_size = -262144")
     db.execute(FILL, bindings)
+    if has_labels_and_keys:
+        db.execute(LABEL_AND_KEY, {"name": name, "value": value})
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
 
