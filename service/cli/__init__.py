@@ -14,7 +14,7 @@
     follow          a job's journal             events      changes of state, ends of many jobs
     spec            options to a job's spec     exits       a job's end as an exit code
     tables          for a person                text        durations, ages, printable names
-    times           moments as people type them
+    times           durations, moments as people type them
     output, stdin   our own streams             errors      failures and exit codes
 
 Modules of commands are imported when their command is called: `squall run` should start at once.

@@ -35,7 +35,7 @@ def print_json(body: bytes) -> None:
     "--label",
     type=spec.label,
     multiple=True,
-    metavar="NAME=VALUE",
+    metavar="KEY=VALUE",
     help="Only jobs with this label; may be repeated.",
 )
 @click.option(

@@ -15,25 +15,18 @@ import click
 import msgspec
 
 from service import jobs
+from service.cli.times import duration
 from service.jobs import Job, Limits, Spec, Stop
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def duration(text: str) -> float:
-    """Return the seconds of `1.5`, `90s`, `2m` or `1h`, as sleep(1) takes them."""
-    if match := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhd]?)", text):
-        return float(match[1]) * SECONDS[match[2]]
-    raise click.BadParameter(f"{text!r} is not a duration; 30, 1.5, 2m and 1h are")
-
-
 def label(text: str) -> tuple[str, str]:
-    """Return the name and the value of `NAME=VALUE`, or of `NAME:VALUE` as HTTP has it."""
+    """Return the key and the value of `KEY=VALUE`, or of `KEY:VALUE` as HTTP has it."""
     if not (match := re.fullmatch(r"([^=:]+)[=:](.*)", text, re.DOTALL)):
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE or NAME:VALUE")
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE or KEY:VALUE")
     return match[1], match[2]
 
 
@@ -84,8 +77,8 @@ FIELDS = (
                  help="Where to run. A new job runs in your own directory by default."),
     click.option("-t", "--timeout", type=duration, metavar="SECONDS",
                  help=_told(Spec, "timeout", "30, 1.5, 2m, 1h.")),
-    click.option("-l", "--label", type=label, multiple=True, metavar="NAME=VALUE",
-                 help=_told(Spec, "labels", "NAME:VALUE is the same.")),
+    click.option("-l", "--label", type=label, multiple=True, metavar="KEY=VALUE",
+                 help=_told(Spec, "labels", "KEY:VALUE is the same.")),
     click.option("--limit", type=limit, multiple=True, metavar="KEY=NUMBER",
                  help=_told(Spec, "limits", "64K, 1G are numbers too.")),
     click.option("--stop", metavar="SIGNAL", shell_complete=signals,

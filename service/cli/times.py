@@ -1,4 +1,4 @@
-"""Moments as people type them."""
+"""Durations and moments as people type them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ import click
 
 from service.jobs import rfc3339
 
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 FORMS = "2h, 3d, today, yesterday, 14:30, 2026-11-20, 2026-11-20 14:30 and RFC 3339 are"
+
+
+def duration(text: str) -> float:
+    """Return the seconds of `1.5`, `90s`, `2m` or `1h`, as sleep(1) takes them."""
+    if match := re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([smhdw]?)", text):
+        return float(match[1]) * SECONDS[match[2]]
+    raise click.BadParameter(f"{text!r} is not a duration; 30, 1.5, 2m and 1h are")
 
 
 def moment(text: str) -> str:
@@ -22,7 +29,7 @@ def moment(text: str) -> str:
     try:
         found = _moment(text.strip(), datetime.now().astimezone())
         return rfc3339(round(found.astimezone(UTC).timestamp() * 1_000_000))
-    except (ValueError, OverflowError) as exc:
+    except (ValueError, OverflowError, click.BadParameter) as exc:
         raise click.BadParameter(f"{text!r} is not a time; {FORMS}") from exc
 
 
@@ -33,10 +40,10 @@ def _moment(text: str, now: datetime) -> datetime:
         return now
     if text in days:
         return midnight - timedelta(days=days[text])
-    if match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])(?: ago)?", text):
-        return now - timedelta(**{UNITS[match[2]]: float(match[1])})
+    if re.fullmatch(r"[\d.]+[smhdw]( ago)?", text):
+        return now - timedelta(seconds=duration(text.removesuffix(" ago")))
     if re.fullmatch(r"\d?\d:\d\d(:\d\d)?", text):
-        return datetime.combine(midnight, time.fromisoformat(text.zfill(5)))
+        return datetime.combine(midnight, time.fromisoformat(text.zfill(8 if text.count(":") == 2 else 5)))
     if re.match(r"\d{4}-\d\d-\d\d", text):
         return datetime.fromisoformat(text.upper())
     raise ValueError(text)
