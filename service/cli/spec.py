@@ -49,7 +49,7 @@ def variable(text: str) -> tuple[str, str]:
 
 def limit(text: str) -> tuple[str, int]:
     """Return the key and the number of `KEY=NUMBER`; the keys are those of the contract."""
-    key, value = pair(text)
+    key, _, value = text.partition("=")
     if key not in (known := Limits.__struct_fields__):
         raise click.BadParameter(f"no limit is called {key!r}; there are {', '.join(known)}")
     if not (match := re.fullmatch(r"(\d+)([KMGT]?)", value)):

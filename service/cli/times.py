@@ -43,7 +43,9 @@ def _moment(text: str, now: datetime) -> datetime:
     if re.fullmatch(r"[\d.]+[smhdw]( ago)?", text):
         return now - timedelta(seconds=duration(text.removesuffix(" ago")))
     if re.fullmatch(r"\d?\d:\d\d(:\d\d)?", text):
-        return datetime.combine(midnight, time.fromisoformat(text.zfill(8 if text.count(":") == 2 else 5)))
+        return datetime.combine(
+            midnight, time.fromisoformat(text if text[1] != ":" else f"0{text}")
+        )
     if re.match(r"\d{4}-\d\d-\d\d", text):
         return datetime.fromisoformat(text.upper())
     raise ValueError(text)

@@ -48,6 +48,8 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert up.returncode == 0, error(up)
         assert f"squall is up at http://127.0.0.1:{port}\n" in up.stdout.decode()
         assert b"squall down" in up.stdout
+        young = json.loads(fleet("status", "--json").stdout)["processes"]
+        assert {process["state"] for process in young} == {"running"}
         again = fleet("up", *flags)
         assert (again.returncode, again.stdout.splitlines()[0]) == (
             0, f"squall is up already at http://127.0.0.1:{port}".encode()
