@@ -16,6 +16,7 @@ from service.errors import SettingsError
 from service.ledger.sqlite import SqliteLedger
 from service.metrics import Metrics
 from service.peers.notices import Peers
+from service.running.cgroups import Cgroups
 from service.running.retention import Retention
 from service.running.run import Inherited
 from service.running.runner import Runner
@@ -49,6 +50,7 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
         metrics = Metrics(state.metrics, port)
         ledger = SqliteLedger(state.ledger, metrics.commit.observe)
         background = Background()
+        cgroups = Cgroups(settings.jobs.cgroup) if settings.jobs.cgroup else None
         runner = Runner(
             ledger,
             peers,
@@ -57,7 +59,10 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
             str(port),
             background,
             slots=Slots(shares.jobs),
-            inherited=Inherited(int(settings.jobs.umask, 8), soft_limit),
+            inherited=Inherited(
+                int(settings.jobs.umask, 8), soft_limit, cgroups.of(str(port)) if cgroups else None
+            ),
+            cgroups=cgroups,
             on_end=metrics.job_ended,
         )
         retention = Retention(

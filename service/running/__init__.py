@@ -6,5 +6,6 @@ starting    starts their commands            run        one job's run: command, 
 recording   writes down how it went          sweep      what a stopped job left behind is killed
 recovery    what a process that died has left: killed, and told as lost
 orphans     processes of jobs, found by their mark or their session
+cgroups     a cgroup for each job, where there is a place for them
 retention   ended jobs and their output, forgotten after a time
 """

@@ -11,9 +11,10 @@ from service import jobs
 from service.errors import LedgerError, NotFound
 from service.jobs import End, Job, Stream
 from service.journal import Journal
-from service.ledger import Ledger
+from service.ledger import Leader, Ledger
 from service.peers.notices import Peers
 from service.running import orphans
+from service.running.cgroups import Cgroups
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +22,15 @@ log = logging.getLogger(__name__)
 class Recovery:
     """Finds the jobs of processes that died, and ends them."""
 
-    def __init__(self, ledger: Ledger, peers: Peers, journals: Path, owner: str) -> None:
+    def __init__(
+        self, ledger: Ledger, peers: Peers, journals: Path, owner: str, cgroups: Cgroups | None
+    ) -> None:
         """`owner` is this process."""
         self._ledger = ledger
         self._peers = peers
         self._journals = journals
         self._owner = owner
+        self._cgroups = cgroups
 
     async def clear_up_here(self) -> None:
         """End what our predecessor left; we hold its lock."""
@@ -48,9 +52,9 @@ class Recovery:
         unfinished = await self._ledger.unfinished(owner)
         if not unfinished:
             return 0
-        ids = {job.id for job in unfinished}
         leaders = await self._ledger.leaders(owner)
-        if not await asyncio.to_thread(orphans.kill, ids, leaders):
+        ids = [job.id for job in unfinished]
+        if not await asyncio.to_thread(self._kill, owner, ids, leaders):
             log.error("some processes of the jobs that %s left could not be killed", owner)
         ends = await asyncio.to_thread(self._ends, unfinished)
         # all at once: they are written together
@@ -59,6 +63,14 @@ class Recovery:
             return_exceptions=True,
         )
         return _judge(owner, unfinished, written)
+
+    def _kill(self, owner: str, ids: Sequence[str], leaders: Sequence[Leader]) -> bool:
+        try:
+            is_clear = self._cgroups is None or self._cgroups.clear(owner)
+            return orphans.kill(ids, leaders) and is_clear
+        except OSError:  # the jobs are lost all the same
+            log.exception("the processes that %s left cannot be looked for", owner)
+            return False
 
     def _ends(self, unfinished: Sequence[Job]) -> list[End]:
         return [_lost(self._journals, job) for job in unfinished]

@@ -31,6 +31,7 @@ class Inherited(NamedTuple):
 
     umask: int
     soft_open_files: int
+    cgroup: Path | None
 
 
 class Run:
@@ -176,6 +177,7 @@ class Run:
             kill_group=True,
             umask=self._inherited.umask,
             soft_open_files=self._inherited.soft_open_files,
+            cgroup=self._inherited.cgroup,
             args=spec.args,
             env={**base_environment(), **spec.env, orphans.MARK: self.id},
             cwd=spec.cwd or base_environment()["HOME"],

@@ -19,6 +19,7 @@ from service.journal import Journal
 from service.ledger import Claim, Ledger, Start
 from service.peers.notices import Peers
 from service.peers.waiters import Waiters
+from service.running.cgroups import Cgroups
 from service.running.claiming import Claiming
 from service.running.recording import Recording
 from service.running.recovery import Recovery
@@ -57,6 +58,7 @@ class Runner:
         *,
         slots: Slots,
         inherited: Inherited,
+        cgroups: Cgroups | None = None,
         on_end: Callable[[End, str], None] = lambda end, created_at: None,
     ) -> None:
         """Nothing happens before `start`. `on_end(end, created_at)` is called for each job."""
@@ -76,12 +78,15 @@ class Runner:
         self._claiming = Claiming(ledger, peers, owner, self._slots, self._claimed)
         self._starting = Starting(self._started, self._found_no_room)
         self._recording = Recording(ledger, owner, self.runs, self._tasks, self._tell_changes)
-        self._recovery = Recovery(ledger, peers, journals, owner)
+        self._cgroups = cgroups
+        self._recovery = Recovery(ledger, peers, journals, owner, cgroups)
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
         """Clear up after our predecessor, then begin to take work."""
         await self._recovery.clear_up_here()
+        if self._cgroups:
+            await self._cgroups.create(self.owner)
         self._peers.listen(self._on_work, self._on_news)
         self._peers.watch(self._on_death)
         self.background.start("the look for work", self._look_regularly)
@@ -100,6 +105,8 @@ class Runner:
             for run in list(self.runs.values()):
                 run.cancel("stopped because the service was stopped")
             await self._idle.wait()
+        if self._cgroups:
+            self._cgroups.remove(self.owner)
 
     async def submit(
         self,
