@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from service.jobs import ID_PATTERN
 from service.ledger import Ledger
 from service.metrics import Metrics
 from service.running.runner import Runner
 from service.settings import Settings
 from service.web.events import EventsHandler
-from service.web.handler import App, NoRoute
+from service.web.handler import App
 from service.web.health import LiveHandler, MetricsHandler, ReadyHandler
 from service.web.jobs import CancelHandler, JobHandler, JobsHandler, RerunHandler, SignalHandler
 from service.web.openapi import OpenApiHandler
 from service.web.output import OutputHandler, StreamHandler
-from service.web.page import PageHandler
+from service.web.page import PageHandler, WrongAddressHandler
 from service.web.session import SessionHandler
 from service.web.stdin import StdinHandler
 
@@ -35,8 +36,9 @@ ROUTES = [
     (r"/openapi\.json", OpenApiHandler),
     (r"/session", SessionHandler),
     (r"/", PageHandler),
+    (rf"/jobs/{ID_PATTERN}", PageHandler),
     (r"/static/(.+)", PageHandler),
-    (r".*", NoRoute),
+    (r".*", WrongAddressHandler),
 ]
 
 

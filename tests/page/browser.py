@@ -188,6 +188,17 @@ class Page:
         """Click the element with exactly this text."""
         self.click(f"{selector}::{text}")
 
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option of a select."""
+        self.js(
+            f"(() => {{ const node = {_node(selector)}; node.value = {json.dumps(value)};"
+            " node.dispatchEvent(new Event('change')) })()"
+        )
+
+    def before_each_page(self, script: str) -> None:
+        """Run a script in each document from now on, before its own."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def drag(self, x: float, y: float, by: float) -> None:
         """Move a finger up or down, from a point on."""
         steps = [("touchStart", 0.0), *(("touchMove", by * n / 10) for n in range(1, 11))]
@@ -199,11 +210,12 @@ class Page:
         """Write where the focus is."""
         self.call("Input.insertText", text=text)
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, ctrl: bool = False) -> None:
         """Press and release a key."""
         code, number, text = KEYS.get(key, (f"Key{key.upper()}", ord(key.upper()[0]), key))
         params = {"key": key, "code": code, "windowsVirtualKeyCode": number}
-        self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **params)
+        params["modifiers"] = 2 if ctrl else 0
+        self.call("Input.dispatchKeyEvent", type="keyDown", text="" if ctrl else text, **params)
         self.call("Input.dispatchKeyEvent", type="keyUp", **params)
 
     def size(self, width: int, height: int, *, scale: float = 1, is_phone: bool = False) -> None:

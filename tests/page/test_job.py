@@ -9,7 +9,10 @@ from .conftest import Front
 
 
 def open_job(page: Page, front: Front, id: str) -> None:
-    page.js(f"void (location.hash = '#/jobs/{id}')")
+    """Open a job in the page that is there, as a link would."""
+    go = f"history.pushState(null, '', '/jobs/{id}'), dispatchEvent(new PopStateEvent('popstate'))"
+    page.js(f"void ({go})")
+    page.wait(f"document.querySelector('.id code').textContent === '{id}'")
     page.wait("document.querySelector('.screen .xterm-rows')")
 
 
@@ -42,13 +45,13 @@ def test_a_job_is_stopped_and_run_again(inside: Page, front: Front) -> None:
     id = front.submit("sleep", "300")["id"]
     open_job(inside, front, id)
     inside.wait_text("running", ".head")
-    inside.click_text("Stop")
+    inside.click_text("Cancel")
     inside.wait_text("cancelled", ".head")
     inside.wait_text("SIGTERM", ".facts")
-    inside.click_text("Run again")
-    inside.wait(f"!location.hash.includes('{id}')")
+    inside.click_text("Rerun")
+    inside.wait(f"!location.pathname.includes('{id}')")
     inside.wait_text("running", ".head")
-    assert front.get(inside.js("location.hash.slice(7)"))["args"] == ["sleep", "300"]
+    assert front.get(inside.js("location.pathname.slice(6)"))["args"] == ["sleep", "300"]
     inside.js("void (document.querySelector('.signal select').value = 'SIGKILL')")
     inside.click_text("Send", ".signal button")
     inside.wait_text("failed", ".head")
@@ -64,8 +67,10 @@ def test_a_job_is_deleted_once_that_is_confirmed(inside: Page, front: Front) -> 
     inside.click_text("Delete")
     inside.wait("document.querySelector('.jobs')")
     assert front.request("GET", f"/v1/jobs/{id}")[0] == 404
-    inside.js(f"void (location.hash = '#/jobs/{id}')")
+    inside.go(f"{front.url}/jobs/{id}")
     inside.wait_text("There is no such job")
+    for gone in ("a[download]", ".screen", ".actions"):
+        assert not inside.js(f"document.querySelector('{gone}')"), gone
 
 
 def test_lines_go_to_the_stdin_of_a_command(inside: Page, front: Front) -> None:
@@ -73,12 +78,12 @@ def test_lines_go_to_the_stdin_of_a_command(inside: Page, front: Front) -> None:
     inside.type("cat -n")
     inside.click_text("Options")
     inside.js(
-        "(() => { const all = [...document.querySelectorAll('.options select')];"
-        " all[0].value = 'open'; all[0].dispatchEvent(new Event('change')) })()"
+        "(() => { const choice = document.querySelector('.stdin select');"
+        " choice.value = 'open'; choice.dispatchEvent(new Event('change')) })()"
     )
     inside.click_text("Run")
+    inside.wait("document.activeElement.matches('.input input')")
     for line in ("good evening", "<b>zwei</b> ✓"):
-        inside.click(".input input")
         inside.type(line)
         inside.press("Enter")
         inside.wait_text(line, ".screen")
@@ -99,7 +104,7 @@ def test_a_command_without_open_stdin_is_offered_none(inside: Page, front: Front
 
 def test_the_terminal_knows_colours_and_carriage_returns(inside: Page, front: Front) -> None:
     script = (
-        r"printf 'plain \033[31mred\033[0m \033[38;2;1;200;3mtrue\033[0m\n';"
+        r"printf 'plain \033[31mred\033[0m \033[38;2;1;100;3mtrue\033[0m\n';"
         r"printf ' 10%%\r 55%%\r100%% done\n'; printf '\303'; sleep 0.1; printf '\244\n'"
     )
     open_job(inside, front, front.submit("sh", "-c", script)["id"])
@@ -108,7 +113,7 @@ def test_the_terminal_knows_colours_and_carriage_returns(inside: Page, front: Fr
     assert rows(inside).split("\n") == ["plain red true", "100% done", "ä"]
     color = "getComputedStyle([...document.querySelectorAll('.xterm-rows span')].find("
     color += "(span) => span.textContent.trim() === '{}')).color"
-    assert inside.js(color.format("true")) == "rgb(1, 200, 3)"
+    assert inside.js(color.format("true")) == "rgb(1, 100, 3)"
     red = inside.js(color.format("red"))
     inside.press("t")
     inside.wait(f"{color.format('red')} !== '{red}'")
@@ -127,7 +132,7 @@ def test_a_hundred_thousand_lines_leave_the_page_at_hand(inside: Page, front: Fr
     assert 89_000 < int(first.removeprefix("line ")) < 91_000
     inside.press("End")
     inside.wait_text("line 100000", ".screen")
-    inside.click_text("Stop")
+    inside.click_text("Cancel")
     inside.wait_text("cancelled", ".head")
 
 

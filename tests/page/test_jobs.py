@@ -6,6 +6,7 @@ import json
 
 from .browser import Page
 from .conftest import Front, sign_in
+from .test_job import open_job
 
 FIRST_ROW = ".jobs tbody tr:first-child"
 
@@ -36,7 +37,7 @@ def test_a_session_outlives_a_reload_and_ends_with_signing_out(inside: Page, fro
     inside.click_text("Sign out")
     inside.wait("document.querySelector('#token')")
     assert inside.cookies() == []
-    inside.go(f"{front.url}/#/jobs/01a1fbfb-43ed-7000-a63e-87eb0967494d")
+    inside.go(f"{front.url}/jobs/01a1fbfb-43ed-7000-a63e-87eb0967494d")
     inside.wait("document.querySelector('#token')")
 
 
@@ -107,61 +108,55 @@ def test_no_change_is_lost_when_much_changes_at_once(inside: Page, front: Front)
     inside.wait("document.querySelector('.figure').textContent === '0'")
 
 
-def test_a_command_line_becomes_the_arguments_that_are_shown(inside: Page, front: Front) -> None:
-    inside.press("n")
-    inside.type("""printf '%s|' "two words" it\\'s '' $HOME""")
-    words = "[...document.querySelectorAll('.word')].map((word) => word.textContent)"
-    assert inside.js(words) == ["printf", "%s|", "two words", "it's", "", "$HOME"]
-    inside.wait_text("No shell reads this", ".words")
-    inside.press("Enter")
-    inside.wait_text("succeeded", ".head")
-    inside.wait_text("%s|two words|it's||$HOME|"[3:], ".screen")
-
-
-def test_what_a_command_needs_is_said_in_the_form(inside: Page, front: Front) -> None:
-    inside.click(".line")
-    inside.type('echo "$GREETING from $PWD" | tr a-z A-Z; sleep 300')
-    inside.click_text("Use a shell")
-    inside.click_text("Options")
-    for field, text in (
-        ("Directory", "/usr"),
-        ("Timeout, seconds", "0.7"),
-        ("Labels", "a:b c:d:e"),
-        ("Environment, one a line", "GREETING=hello=you"),
-    ):
-        inside.js(
-            "void [...document.querySelectorAll('.options label')].find((label) =>"
-            f" label.textContent === {json.dumps(field)}).lastChild.focus()"
-        )
-        inside.type(text)
-    inside.click_text("Run")
-    inside.wait_text("HELLO=YOU FROM /USR", ".screen")
-    inside.wait_text("timeout", ".facts")
-    id = inside.js("location.hash.slice(7)")
-    job = front.get(id)
-    assert job["args"][:2] == ["sh", "-c"] and job["labels"] == {"a": "b", "c": "d:e"}
-    inside.click_text("Edit and run")
-    inside.wait("document.querySelector('.line').value.startsWith('echo')")
-    assert inside.js("document.querySelector('.run [type=checkbox]').checked")
-
-
-def test_a_command_that_cannot_be_taken_is_told_beside_the_form(inside: Page) -> None:
-    inside.forgiven = ["422"]
-    inside.click(".line")
-    inside.type("echo 'open")
-    inside.wait_text("the quote ' is not closed", ".words")
-    inside.press("Enter")
-    inside.js("void document.querySelector('.line').select()")
-    inside.type("true")
-    inside.click_text("Options")
-    inside.click("input[placeholder='/srv/data']")
-    inside.type("not/absolute")
-    inside.press("Enter")
-    inside.wait_text("cwd: must be an absolute path", ".run .wrong")
-
-
 def test_the_charts_show_figures(inside: Page, front: Front) -> None:
     front.submit("true", "chart")
     inside.wait("document.querySelectorAll('.plot canvas').length === 4")
     inside.wait("Number(document.querySelectorAll('.figure')[2].textContent) > 0")
-    inside.wait("document.querySelectorAll('.figure')[3].textContent.includes('s')")
+
+
+def test_a_median_is_told_of_five_at_least(inside: Page) -> None:
+    ended = (
+        "[...Array({}).keys()].map((n) => ({{id: String(n), state: 'succeeded', duration: n,"
+        " created_at: now, started_at: now, finished_at: now}}))"
+    )
+    median = (
+        "(async () => {{ const {{Figures}} = await import('/static/js/figures.js');"
+        " const now = new Date().toISOString(); const figures = new Figures();"
+        " figures.load({}, []); return figures.median() }})()"
+    )
+    assert inside.js(median.format(ended.format(4))) == {"value": None, "of": 4}
+    assert inside.js(median.format(ended.format(5))) == {"value": 2, "of": 5}
+
+
+def test_the_words_are_those_of_the_contract(inside: Page, front: Front) -> None:
+    spawn = front.submit("no-such-program")["id"]
+    timeout = front.submit("sleep", "300", timeout=0.1)["id"]
+    stubborn = front.submit("sh", "-c", "trap '' TERM; echo; while :; do sleep 1; done")["id"]
+    for id, state, reason in (
+        (spawn, "failed", "spawn_error"),
+        (timeout, "failed", "timeout"),
+        (stubborn, "running", ""),
+    ):
+        inside.wait_text(state, row_of(id))
+        inside.wait_text(reason, f"{row_of(id)} .result")
+    front.request("POST", f"/v1/jobs/{stubborn}/cancel", b"")
+    open_job(inside, front, stubborn)
+    inside.wait_text("Cancel\nrequested", ".facts")
+    assert inside.text(".head .state").strip() == "running"
+    front.request("POST", f"/v1/jobs/{stubborn}/signal", b'{"signal": "SIGKILL"}')
+    inside.wait_text("cancelled", ".head .state")
+
+
+def test_signing_out_ends_what_is_under_way(inside: Page, front: Front) -> None:
+    # slow enough that requests of the list are still to be made, or to be answered, by then
+    slow = {"offline": False, "latency": 300, "downloadThroughput": -1, "uploadThroughput": -1}
+    inside.call("Network.emulateNetworkConditions", **slow)
+    for _ in range(3):
+        inside.go(front.url)
+        inside.wait_text("live", "header")
+        inside.click_text("Sign out")
+        inside.wait("document.querySelector('#token')")
+        assert inside.cookies() == []
+        inside.type(front.token)
+        inside.press("Enter")
+        inside.wait_text("live", "header")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from .browser import Page
 from .conftest import Front, sign_in
 from .test_job import open_job
 
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
 
@@ -98,3 +101,70 @@ def test_every_control_has_a_name(inside: Page, front: Front) -> None:
     assert inside.js(nameless) == []
     inside.click_text("End of input")
     inside.wait_text("succeeded", ".head")
+
+
+def too_faint(page: Page) -> object:
+    """Return the texts whose contrast with what is behind them is under 4.5 (WCAG 2.2, 1.4.3)."""
+    return page.js(f"({CONTRAST})(4.5)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(page: Page, front: Front, scheme: str) -> None:
+    page.prefer(scheme)
+    page.go(front.url)
+    page.wait("document.activeElement.id === 'token'")
+    assert too_faint(page) == []
+    page.go("about:blank")
+    ends = {
+        "succeeded": front.submit("echo", "done", labels={"a": "b"})["id"],
+        "failed": front.submit("sh", "-c", "echo wrong >&2; exit 3")["id"],
+        "running": front.submit("cat", stdin="open")["id"],
+        "cancelled": front.submit("sleep", "300")["id"],
+    }
+    front.request("POST", f"/v1/jobs/{ends['cancelled']}/cancel", b"")
+    sign_in(page, front)
+    page.wait_text("cancelled", f"[data-id='{ends['cancelled']}']")
+    page.click_text("Options")
+    page.wait("document.querySelector('.options label')")
+    page.click(".line")
+    page.type("ls *")
+    assert too_faint(page) == []
+    for state in ("failed", "lost", "queued"):  # as they would look
+        page.js(
+            "void document.querySelectorAll('.jobs tr[data-state], .jobs .state').forEach("
+            f"(node) => node.dataset.state = '{state}')"
+        )
+        assert too_faint(page) == []
+    for state, id in ends.items():
+        open_job(page, front, id)
+        page.wait_text(state, ".head .state")
+        page.click_text("Times")
+        assert too_faint(page) == []
+        for other in ("lost", "queued"):
+            page.js(f"void (document.querySelector('.head .state').dataset.state = '{other}')")
+            assert too_faint(page) == []
+    page.press("?")
+    page.wait("document.querySelector('dialog').open")
+    assert too_faint(page) == []
+    front.request("POST", f"/v1/jobs/{ends['running']}/cancel", b"")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_of_a_program_can_be_read(page: Page, front: Front, scheme: str) -> None:
+    page.prefer(scheme)
+    sign_in(page, front)
+    script = (
+        "for n in 30 31 33 37 90 97 '38;5;226' '38;5;17'; do printf '\\033[%smtext\\n' $n; done"
+    )
+    open_job(page, front, front.submit("sh", "-c", script)["id"])
+    page.wait("document.querySelectorAll('.xterm-rows span').length > 7")
+    assert too_faint(page) == []
+
+
+def test_the_measure_of_contrast_finds_what_is_faint(inside: Page) -> None:
+    inside.js(
+        "void document.querySelector('main').append(Object.assign(document.createElement('p'),"
+        " {textContent: 'faint', style: 'color: #888; background: rgb(0 0 255 / 20%)'}))"
+    )
+    (found,) = inside.js(f"({CONTRAST})(4.5)")
+    assert found["text"] == "faint" and 1 < found["contrast"] < 4.5

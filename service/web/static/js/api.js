@@ -2,6 +2,7 @@
 
 let xsrf = "";
 let onSignedOut = () => {};
+let session = new AbortController(); // ends what is under way when the session ends
 
 /** An answer that is no success, as application/problem+json tells it. */
 export class Problem extends Error {
@@ -28,9 +29,21 @@ export async function signIn(token) {
   xsrf = (await (await ask("POST", "/session", { json: { token } })).json()).xsrf;
 }
 
+/** Whatever else was asked for and is not answered yet is given up first: nobody is signed in for it. */
 export async function signOut() {
+  endRequests();
   await ask("DELETE", "/session");
   xsrf = "";
+}
+
+/** Whether an error only says that a request was given up. */
+export function wasGivenUp(error) {
+  return error.name === "AbortError";
+}
+
+function endRequests() {
+  session.abort();
+  session = new AbortController();
 }
 
 /** Make a request; Problem when it is refused, TypeError when nobody can be reached. */
@@ -40,7 +53,7 @@ export async function ask(method, path, { json, body, headers = {}, signal } = {
   if (method !== "GET") given["X-XSRFToken"] = xsrf;
   const response = await fetch(path, {
     method,
-    signal,
+    signal: signal ? AbortSignal.any([signal, session.signal]) : session.signal,
     headers: given,
     body: json === undefined ? body : JSON.stringify(json),
     cache: "no-store",
@@ -49,15 +62,21 @@ export async function ask(method, path, { json, body, headers = {}, signal } = {
   });
   if (response.ok) return response;
   const problem = new Problem(response.status, await response.json().catch(() => ({})));
-  if (response.status === 401 && path !== "/session") onSignedOut();
+  if (response.status === 401 && path !== "/session") {
+    endRequests();
+    onSignedOut();
+  }
   throw problem;
 }
 
-export async function listJobs({ states = [], labels = [], limit = 50, cursor = null } = {}) {
+/** `query`: states, labels (KEY:VALUE), q, since and until, of those that are wanted. */
+export async function listJobs({ states = [], labels = [], limit = 50, cursor, q, since, until } = {}) {
   const query = new URLSearchParams({ limit });
   for (const state of states) query.append("state", state);
   for (const label of labels) query.append("label", label);
-  if (cursor) query.append("cursor", cursor);
+  for (const [name, value] of Object.entries({ q, since, until, cursor })) {
+    if (value) query.append(name, value);
+  }
   return (await ask("GET", `/v1/jobs?${query}`)).json();
 }
 
@@ -67,6 +86,11 @@ export async function getJob(id) {
 
 export async function submit(spec) {
   return (await ask("POST", "/v1/jobs", { json: spec })).json();
+}
+
+/** Run a job again, with some fields of its spec changed. */
+export async function rerun(id, changes = {}) {
+  return (await ask("POST", `/v1/jobs/${id}/rerun`, { json: changes })).json();
 }
 
 export async function cancel(id) {

@@ -7,13 +7,21 @@ export function badge() {
 }
 
 export function setBadge(node, job) {
-  const word = job.state === "running" && job.cancel_requested ? "stopping" : job.state;
   node.dataset.state = job.state;
-  setText(node.lastChild, word);
+  setText(node.lastChild, job.state);
 }
 
 export function labelChips(labels) {
+  return Object.entries(labels).map(([key, value]) => element("span.chip", {}, ...parts(key, value)));
+}
+
+/** The same as links to all jobs with that label. */
+export function labelLinks(labels) {
   return Object.entries(labels).map(([key, value]) =>
-    element("span.chip", {}, element("span.key", {}, key), element("span.value", {}, value)),
+    element("a.chip", { href: `/?${new URLSearchParams({ label: `${key}:${value}` })}` }, ...parts(key, value)),
   );
+}
+
+function parts(key, value) {
+  return [element("span.key", {}, key), element("span.value", {}, value)];
 }

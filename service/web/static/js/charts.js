@@ -9,7 +9,7 @@ import * as theme from "./theme.js";
 
 const STEP_S = 5;
 const HEIGHT = 44;
-const SUMMARY_S = 60;
+const LATELY_S = 60;
 
 const bars = uPlot.paths.bars({ size: [0.7, 8], align: 1 });
 const steps = uPlot.paths.stepped({ align: 1 });
@@ -28,7 +28,7 @@ export class Charts {
         { paths: bars, fill: true, color: "failed" },
         { paths: bars, fill: true },
       ], count),
-      median: new Tile("Median duration", "accent", [{ spanGaps: true, points: true }], duration),
+      median: new Tile("Median duration", "accent", [{}], duration),
     };
     this.node = element(
       "section.charts",
@@ -40,16 +40,17 @@ export class Charts {
 
   draw() {
     const { times, running, queued, good, bad, median } = this.#figures.columns(STEP_S);
-    const summary = this.#figures.summary(SUMMARY_S);
+    const lately = this.#figures.ended(LATELY_S);
+    const { value, of } = this.#figures.median();
     const { running: runs, queued: waits, ended, median: middle } = this.#tiles;
     this.tell();
     runs.show([times, running]);
     waits.show([times, queued]);
     // stacked: all of them behind, the good ones in front, so that the bad ones stick out on top
     ended.show([times, good.map((value, at) => value + bad[at]), good]);
-    ended.tell(count(summary.ended), summary.bad ? `${count(summary.bad)} failed` : "");
+    ended.tell(count(lately.count), lately.bad ? `${count(lately.bad)} failed or lost` : "");
     middle.show([times, median]);
-    middle.tell(summary.median === null ? "–" : duration(summary.median));
+    middle.tell(value === null ? "–" : duration(value), value === null ? "too few" : `of ${count(of)}`);
   }
 
   /** Say how many run and wait, between two drawings too. */
@@ -65,7 +66,7 @@ export class Charts {
 }
 
 class Tile {
-  #figure = element("output.figure", {}, "–");
+  #figure = element("span.figure", {}, "–");
   #note = element("span.note");
   #place = element("div.plot", { "aria-hidden": "true" });
   #plot = null;
@@ -77,7 +78,7 @@ class Tile {
     this.format = format;
     this.node = element(
       "div.tile",
-      {},
+      { role: "group", "aria-label": name, "data-tone": color === "succeeded" ? "bad" : null },
       element("div.legend", {}, element("span.name", {}, name), this.#note),
       this.#figure,
       this.#place,
@@ -119,15 +120,14 @@ class Tile {
     };
   }
 
-  #line({ paths, fill = false, color = this.color, spanGaps = false, points = false }) {
+  #line({ paths, fill = false, color = this.color }) {
     const stroke = () => ink(this.#place, color);
     return {
       paths,
-      spanGaps,
       stroke,
       width: 1.5,
       fill: fill ? () => (paths === bars ? stroke() : faded(stroke())) : undefined,
-      points: { show: points, size: 4, fill: stroke },
+      points: { show: false },
     };
   }
 }

@@ -19,6 +19,11 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** A sentence in which `names` stand between backticks, as nodes. */
+export function prose(text) {
+  return text.split("`").map((part, at) => (at % 2 ? element("code", {}, part) : part));
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** The mark of squall. */

@@ -2,22 +2,28 @@
 // the service. Lets go while nobody looks at the tab, and goes on where it was.
 
 import { bytes } from "./format.js";
+import { Ink } from "./ink.js";
 import { follow } from "./output.js";
+import { Stamps } from "./stamps.js";
 
 export class Feed {
   #id;
   #screen;
-  #seen = 0;
-  #streams = new Set(["stdout", "stderr"]);
-  #decoders = {};
+  #streams = ["stdout", "stderr"];
+  #hasStamps = false;
   #control = null;
-  #hasEnded = false;
+  #seen;
+  #ink;
+  #stamps;
+  #decoders;
+  #hasEnded;
 
-  /** `on.shown()` after each piece, `on.ended(job)` at the end, `on.failed(error)` when refused. */
+  /** `on.shown(count)` after so many pieces, `on.ended(job)` at the end, `on.failed(error)` when refused. */
   constructor(id, screen, on) {
     this.#id = id;
     this.#screen = screen;
     this.on = on;
+    this.#begin();
   }
 
   open() {
@@ -30,15 +36,22 @@ export class Feed {
     this.#stop();
   }
 
-  /** Begin again, showing these streams only. */
-  show(streams) {
+  /** Begin again, showing these streams only, with the time of each line or without. */
+  show(streams, hasStamps) {
     this.#stop();
-    this.#streams = new Set(streams);
-    this.#seen = 0;
-    this.#decoders = {};
-    this.#hasEnded = false;
+    this.#streams = streams;
+    this.#hasStamps = hasStamps;
+    this.#begin();
     this.#screen.clear();
     this.#onVisibility();
+  }
+
+  #begin() {
+    this.#seen = 0;
+    this.#ink = new Ink();
+    this.#stamps = new Stamps(this.#ink);
+    this.#decoders = {};
+    this.#hasEnded = false;
   }
 
   #onVisibility = () => {
@@ -64,17 +77,19 @@ export class Feed {
           return;
         }
         this.#seen = value.at(-1).seq;
-        await this.#screen.write(this.#textOf(value));
-        this.on.shown();
+        const wanted = value.filter((item) => this.#streams.includes(item.stream));
+        await this.#screen.write(wanted.map((item) => this.#textOf(item)).join(""));
+        if (!control.signal.aborted) this.on.shown(wanted.length);
       }
     } catch (error) {
       if (!control.signal.aborted) this.on.failed(error);
     }
   }
 
-  #textOf(items) {
-    const wanted = items.filter((item) => this.#streams.has(item.stream));
-    return wanted.map((item) => (item.dropped ? gap(item) : this.#decode(item))).join("");
+  #textOf(item) {
+    if (item.dropped) return this.#gap(item);
+    const text = this.#decode(item);
+    return this.#hasStamps ? this.#stamps.of(item.stream, item.time, text) : this.#ink.of(item.stream, text);
   }
 
   /** Bytes that are no text by themselves may be half a character: the other half follows. */
@@ -84,8 +99,9 @@ export class Feed {
     if (base64 === undefined) return decoder.decode() + text;
     return decoder.decode(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)), { stream: true });
   }
-}
 
-function gap({ stream, dropped }) {
-  return `\x1b[0m\n\x1b[7m ${bytes(dropped)} of ${stream} not kept \x1b[0m\n`;
+  #gap({ stream, dropped }) {
+    const text = `\n\x1b[7m ${bytes(dropped)} of ${stream} not kept \x1b[0m\n`;
+    return this.#hasStamps ? this.#stamps.aside(text) : this.#ink.aside(text);
+  }
 }

@@ -4,7 +4,9 @@ import { hasEnded } from "./jobs.js";
 
 export const WINDOW_S = 300;
 const BAD = new Set(["failed", "lost"]); // who cancels a job wants it to end
-const DURATIONS_KEPT = 200; // a second; enough for a median
+const DURATIONS_KEPT = 40; // a second; enough for a median
+const MEDIAN_SPAN_S = 60;
+const MEDIAN_OF_LEAST = 5; // of fewer it tells nothing
 
 export class Figures {
   running = new Set();
@@ -55,17 +57,27 @@ export class Figures {
       columns.queued.push(most(seconds, "queued"));
       columns.good.push(sum(seconds, "good"));
       columns.bad.push(sum(seconds, "bad"));
-      columns.median.push(median(seconds.flatMap((second) => second.durations)));
+      columns.median.push(this.median(MEDIAN_SPAN_S, (from + step) * 1000).value);
     }
     return columns;
   }
 
-  /** Of the last so many seconds: ends, bad ones among them, and the median duration. */
-  summary(span, now = Date.now()) {
-    const from = Math.floor(now / 1000) - span;
-    const seconds = [...this.#seconds].filter(([at]) => at > from).map(([, second]) => second);
+  /** Of the last so many seconds: how many ended, and how many of them badly. */
+  ended(span, now = Date.now()) {
+    const seconds = this.#since(span, now);
     const bad = sum(seconds, "bad");
-    return { ended: sum(seconds, "good") + bad, bad, median: median(seconds.flatMap((second) => second.durations)) };
+    return { count: sum(seconds, "good") + bad, bad };
+  }
+
+  /** The median duration of what ended in the last so many seconds, null when that were few; and of how many. */
+  median(span = WINDOW_S, now = Date.now()) {
+    const durations = this.#since(span, now).flatMap((second) => second.durations);
+    return { value: durations.length < MEDIAN_OF_LEAST ? null : median(durations), of: durations.length };
+  }
+
+  #since(span, now) {
+    const end = Math.floor(now / 1000);
+    return [...this.#seconds].filter(([at]) => at > end - span && at <= end).map(([, second]) => second);
   }
 
   #addEnd(job) {
@@ -112,7 +124,6 @@ function most(seconds, name) {
 }
 
 function median(values) {
-  if (values.length === 0) return null;
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];
 }

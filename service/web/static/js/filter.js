@@ -1,50 +1,74 @@
-// What the list shows: states, labels and a text.
+// What the list shows: states, labels, a text and a span of time, as they stand in its address.
 
-import { element } from "./element.js";
+import { element, setText } from "./element.js";
 import { STATES } from "./jobs.js";
+import { Span } from "./span.js";
+import { split } from "./words.js";
 
 const TYPING_MS = 250;
+const PLAIN = { autocomplete: "off", autocapitalize: "off", spellcheck: "false" };
 
-/** `changed()` is called when another list is wanted; `text` alone narrows what is there. */
 export class Filter {
-  states = new Set();
+  #states = new Set();
   #changed;
   #timer = 0;
-  #isAnotherList = false;
+  #text = element("input", {
+    type: "search", placeholder: "Text in the command", "aria-label": "Text in the command", ...PLAIN, input: () => this.#later(),
+  });
+  #labels = element("input", {
+    type: "text", placeholder: "key:value", "aria-label": "Only jobs with these labels: key:value, separated by spaces",
+    "aria-describedby": "label-wrong", ...PLAIN, input: () => this.#later(),
+  });
+  #wrong = element("p.wrong", { id: "label-wrong", role: "alert" });
+  #span = new Span(() => this.#apply(true));
+  #all = this.#button("all", () => this.#states.clear());
+  #buttons = STATES.map((state) => this.#button(state, () => this.#toggle(state)));
 
+  /** `changed(isNew)` is called when another list is wanted; it is not new while somebody types. */
   constructor(changed) {
     this.#changed = changed;
-    this.#text = element("input", {
-      type: "search", placeholder: "Command, id or label", "aria-label": "Text in the command, id or labels",
-      autocomplete: "off", spellcheck: "false", input: () => this.#later(false),
-    });
-    this.#labels = element("input", {
-      type: "text", placeholder: "key:value", "aria-label": "Only jobs with these labels: key:value, separated by spaces",
-      autocomplete: "off", spellcheck: "false", autocapitalize: "off", input: () => this.#later(true),
-    });
-    this.#all = this.#button("all", () => this.states.clear());
-    this.#buttons = STATES.map((state) => this.#button(state, () => this.#toggle(state)));
     this.node = element(
       "div.filter",
-      { role: "search" },
+      { role: "search", "aria-label": "Jobs" },
       element("div.states", { role: "group", "aria-label": "States" }, this.#all, this.#buttons),
-      element("label.field", {}, element("span", {}, "Find"), this.#text),
+      element("label.field.find", {}, element("span", {}, "Find"), this.#text),
       element("label.field", {}, element("span", {}, "Label"), this.#labels),
+      this.#span.node,
+      this.#wrong,
     );
     this.#mark();
   }
 
-  #text;
-  #labels;
-  #all;
-  #buttons;
-
-  get labels() {
-    return this.#labels.value.split(/\s+/).filter((label) => label.indexOf(":") > 0);
+  /** Take over what an address says. */
+  read(query) {
+    clearTimeout(this.#timer);
+    this.#states = new Set(query.getAll("state").filter((state) => STATES.includes(state)));
+    const labels = query.getAll("label").map(labelText).join(" ");
+    // what is being typed stays as it is typed
+    if (labels !== this.#labelTexts().join(" ")) this.#labels.value = labels;
+    if ((query.get("q") ?? "") !== this.#text.value.trim()) this.#text.value = query.get("q") ?? "";
+    this.#span.read(query.get("since") ?? "", query.get("until") ?? "");
+    this.#mark();
   }
 
-  get hasText() {
-    return this.#text.value.trim() !== "";
+  /** What an address says of it. */
+  get address() {
+    const query = new URLSearchParams();
+    for (const state of STATES) if (this.#states.has(state)) query.append("state", state);
+    for (const [key, value] of this.#pairs()) query.append("label", `${key}:${value}`);
+    if (this.#text.value.trim()) query.set("q", this.#text.value.trim());
+    for (const [name, value] of this.#span.address) query.set(name, value);
+    return query;
+  }
+
+  /** What the service is asked for. */
+  get query() {
+    const labels = this.#pairs().map(([key, value]) => `${key}:${value}`);
+    return { states: [...this.#states], labels, q: this.#text.value.trim(), ...this.#span.times };
+  }
+
+  get isEmpty() {
+    return this.address.size === 0;
   }
 
   focus() {
@@ -52,58 +76,62 @@ export class Filter {
     this.#text.select();
   }
 
-  /** Whether a job belongs in the list. */
+  /** Whether a job belongs in the list: as the service finds it, for what comes by itself. */
   takes(job) {
     return (
-      (this.states.size === 0 || this.states.has(job.state)) &&
-      this.labels.every((label) => hasLabel(job, label)) &&
-      this.#hasWords(job)
+      (this.#states.size === 0 || this.#states.has(job.state)) &&
+      this.#pairs().every(([key, value]) => job.labels[key] === value) &&
+      job.args.join(" ").toLowerCase().includes(this.#text.value.trim().toLowerCase()) &&
+      this.#span.takes(job.created_at)
     );
   }
 
-  #hasWords(job) {
-    if (!this.hasText) return true;
-    const labels = Object.entries(job.labels).map(([key, value]) => `${key}:${value}`);
-    const all = [job.args.join(" "), job.id, ...labels].join("\n").toLowerCase();
-    return this.#text.value.toLowerCase().trim().split(/\s+/).every((word) => all.includes(word));
+  #labelTexts() {
+    return split(this.#labels.value).words;
+  }
+
+  #pairs() {
+    return this.#labelTexts().map(pairOf).filter((pair) => pair !== null);
   }
 
   #toggle(state) {
-    if (!this.states.delete(state)) this.states.add(state);
+    if (!this.#states.delete(state)) this.#states.add(state);
   }
 
   #button(name, act) {
     const click = () => {
       act();
-      this.#mark();
-      this.#changed(true);
+      this.#apply(true);
     };
     return element("button", { type: "button", "data-state": name, click }, name);
   }
 
   #mark() {
-    this.#all.setAttribute("aria-pressed", this.states.size === 0);
-    for (const button of this.#buttons) button.setAttribute("aria-pressed", this.states.has(button.dataset.state));
+    const wrong = this.#labelTexts().filter((text) => pairOf(text) === null);
+    this.#all.setAttribute("aria-pressed", this.#states.size === 0);
+    for (const button of this.#buttons) button.setAttribute("aria-pressed", this.#states.has(button.dataset.state));
+    this.#labels.setAttribute("aria-invalid", wrong.length > 0);
+    setText(this.#wrong, wrong.length ? `A label is key:value or key=value: ${wrong.join(" ")}` : "");
   }
 
-  #later(isAnotherList) {
+  #later() {
     clearTimeout(this.#timer);
-    this.#isAnotherList ||= isAnotherList;
-    this.#timer = setTimeout(() => this.settle(), TYPING_MS);
+    this.#timer = setTimeout(() => this.#apply(false), TYPING_MS);
   }
 
-  /** What was typed counts now, without waiting for more. */
-  settle() {
-    if (this.#timer === 0) return;
+  #apply(isNew) {
     clearTimeout(this.#timer);
-    const isAnotherList = this.#isAnotherList;
-    this.#timer = 0;
-    this.#isAnotherList = false;
-    this.#changed(isAnotherList);
+    this.#mark();
+    this.#changed(isNew);
   }
 }
 
-function hasLabel(job, label) {
-  const at = label.indexOf(":");
-  return job.labels[label.slice(0, at)] === label.slice(at + 1);
+/** Of `key:value` or `key=value`, whichever mark comes first; null when it is neither. */
+function pairOf(text) {
+  const at = text.search(/[:=]/);
+  return at > 0 ? [text.slice(0, at), text.slice(at + 1)] : null;
+}
+
+function labelText(label) {
+  return /[\s'"\\]/.test(label) ? `'${label.replaceAll("'", "'\\''")}'` : label;
 }

@@ -25,21 +25,31 @@ export function count(number) {
   return number.toLocaleString("en-US");
 }
 
-/** The time of day, with the date when it isn't today's. */
+/** When something was, as short as it is clear: the time of day, with the date when it isn't today's. */
 export function clock(rfc3339) {
   const at = new Date(rfc3339);
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  if (at.toDateString() === new Date().toDateString()) return time;
-  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+  return isToday(at) ? timeOfDay(at) : `${date(at)} ${timeOfDay(at)}`;
 }
 
-/** How a job ended, in a word. */
+/** The same for a narrow column: to the minute on other days. */
+export function shortClock(rfc3339) {
+  const at = new Date(rfc3339);
+  if (isToday(at)) return timeOfDay(at);
+  const isThisYear = at.getFullYear() === new Date().getFullYear();
+  return isThisYear ? `${at.getDate()} ${MONTHS[at.getMonth()]} ${timeOfDay(at).slice(0, 5)}` : date(at);
+}
+
+/** The same to the millisecond. */
+export function moment(rfc3339) {
+  return `${clock(rfc3339)}.${String(new Date(rfc3339).getMilliseconds()).padStart(3, "0")}`;
+}
+
+/** How a job ended, in the words of the contract: its exit code, its signal, or else the reason. */
 export function result(job) {
-  if (job.reason === null) return "";
-  const word = { timeout: "timeout", output_limit: "output limit", spawn_error: "not started", crash: "lost" }[job.reason];
-  if (word) return word;
+  if (["timeout", "output_limit", "spawn_error", "crash"].includes(job.reason)) return job.reason;
   if (job.signal !== null) return job.signal;
-  return job.exit_code === null ? "" : String(job.exit_code);
+  if (job.exit_code !== null) return String(job.exit_code);
+  return job.reason === null || job.reason === job.state ? "" : job.reason;
 }
 
 /** Seconds that a job has run, so far or in all; null before it starts. */
@@ -47,6 +57,20 @@ export function seconds(job, now = Date.now()) {
   if (job.duration !== null) return job.duration;
   if (job.state !== "running" || job.started_at === null) return null;
   return Math.max(0, (now - Date.parse(job.started_at)) / 1000);
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+function isToday(at) {
+  return at.toDateString() === new Date().toDateString();
+}
+
+function date(at) {
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+function timeOfDay(at) {
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
 function two(number) {

@@ -4,7 +4,7 @@ import { element } from "./element.js";
 
 const KEYS = [
   ["n", "Write a new command"],
-  ["/", "Find in the list"],
+  ["/", "Find in the list, or in the output"],
   ["j k ↓ ↑", "Down and up the list"],
   ["Enter", "Open the job"],
   ["o", "To the output, which scrolls with ↑ ↓ PgUp PgDn Home End"],

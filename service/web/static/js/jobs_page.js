@@ -1,5 +1,6 @@
 // The list: what runs, what waits, what has been.
 
+import * as address from "./address.js";
 import { listJobs } from "./api.js";
 import { Charts } from "./charts.js";
 import { element, setText } from "./element.js";
@@ -10,7 +11,6 @@ import { RunForm } from "./run_form.js";
 import { Table } from "./table.js";
 
 const PAGE = 100;
-const SEARCH_PAGES = 10; // how far one click looks back for a text
 const RECENT = 1000;
 const TICK_MS = 1000;
 const SHOW_MS = 100;
@@ -21,28 +21,34 @@ export class JobsPage {
   #figures = new Figures();
   #charts = new Charts(this.#figures);
   #table = new Table();
-  #filter = new Filter((isAnotherList) => this.#refilter(isAnotherList));
+  #filter = new Filter((isNew) => this.#refilter(isNew));
   #form;
   #older = element("button", { type: "button", click: () => this.#loadOlder() }, "Older jobs");
   #count = element("span.count", { role: "status" });
   #cursor = null;
-  #most = PAGE;
+  #most;
+  #scrollTo;
   #changed = new Map(); // jobs that wait to be shown: many changes make one
   #timers = [];
   #unsubscribe;
   #loading = 0;
   #loaded = Promise.resolve();
 
-  constructor(jobs, open) {
+  /** `query` is what the address says of the list. */
+  constructor(jobs, query) {
     this.#jobs = jobs;
+    this.#filter.read(query);
+    const { rows = PAGE, y = 0 } = address.kept();
+    this.#most = rows;
+    this.#scrollTo = y;
     this.#form = new RunForm((job) => {
       jobs.put(job);
-      open(job.id);
+      address.go(address.jobAddress(job.id));
     });
     this.node = element(
       "main.jobs-page",
       {},
-      element("h1.hidden", {}, "Jobs"),
+      element("h1.hidden", { tabindex: "-1" }, "Jobs"),
       this.#form.node,
       this.#charts.node,
       element(
@@ -64,7 +70,19 @@ export class JobsPage {
     this.#charts.draw();
   }
 
+  /** Take over another address of the list. */
+  moved(query) {
+    this.#filter.read(query);
+    attempt(() => this.#load(address.kept().rows));
+  }
+
+  /** Called before another place is gone to: whoever comes back finds as many rows, at the same height. */
+  leave() {
+    address.keep({ rows: this.#most, y: scrollY });
+  }
+
   close() {
+    this.#loading++; // what is on its way comes too late
     this.#unsubscribe();
     this.#timers.forEach(clearInterval);
     this.#charts.close();
@@ -76,12 +94,12 @@ export class JobsPage {
       const [recent, active] = await Promise.all([
         listJobs({ limit: RECENT }),
         listJobs({ limit: RECENT, states: ["running", "queued"] }),
+        this.#load(Math.min(this.#most, RECENT)), // as many as were there
       ]);
       for (const job of [...recent.jobs, ...active.jobs]) this.#jobs.put(job);
       this.#figures.load(recent.jobs, active.jobs);
       this.#figures.sample();
       this.#charts.draw();
-      await this.#load(Math.min(this.#most, RECENT)); // as many as were there
     });
   }
 
@@ -104,47 +122,45 @@ export class JobsPage {
 
   async #load(limit = PAGE) {
     this.#most = limit;
-    this.#loaded = this.#replace(++this.#loading, limit);
+    const mine = ++this.#loading;
+    this.#loaded = this.#replace(mine, limit);
     await this.#loaded;
-    if (this.#filter.hasText && this.#table.size === 0) await this.#loadOlder();
+    // a search that takes long answers with what it has, which may be nothing yet
+    while (mine === this.#loading && this.#table.size === 0 && this.#cursor !== null) {
+      setText(this.#count, "Looking further back…");
+      await this.#append(mine);
+    }
   }
 
   async #replace(mine, limit) {
-    const page = await listJobs({ ...this.#query(), limit });
+    const page = await listJobs({ ...this.#filter.query, limit });
     if (mine !== this.#loading) return; // another list was asked for meanwhile
     this.#table.clear();
     this.#take(page);
+    if (this.#scrollTo) scrollTo(0, this.#scrollTo);
+    this.#scrollTo = 0;
   }
 
-  /** Load the next page; with a text to find, pages until something more is found. */
   async #loadOlder() {
-    this.#filter.settle();
     this.#older.disabled = true;
     await attempt(async () => {
       await this.#loaded; // a list that is on its way would replace what comes now
-      const before = this.#table.size;
-      const mine = this.#loading;
-      for (let page = 0; page < (this.#filter.hasText ? SEARCH_PAGES : 1) && this.#cursor !== null; page++) {
-        this.#most += PAGE;
-        const older = await listJobs({ ...this.#query(), limit: PAGE, cursor: this.#cursor });
-        if (mine !== this.#loading) return;
-        this.#take(older);
-        if (this.#table.size > before) break;
-      }
+      this.#most += PAGE;
+      await this.#append(this.#loading);
     });
     this.#older.disabled = false;
   }
 
-  #query() {
-    return { states: [...this.#filter.states], labels: this.#filter.labels };
+  async #append(mine) {
+    const older = await listJobs({ ...this.#filter.query, limit: PAGE, cursor: this.#cursor });
+    if (mine === this.#loading) this.#take(older);
   }
 
   #take({ jobs, next_cursor: cursor }) {
     this.#cursor = cursor;
     for (const listed of jobs) {
       this.#jobs.put(listed);
-      const job = this.#jobs.get(listed.id) ?? listed;
-      if (this.#filter.takes(job)) this.#table.put(job);
+      this.#table.put(this.#jobs.get(listed.id) ?? listed);
     }
     this.#tell();
   }
@@ -171,15 +187,8 @@ export class JobsPage {
     this.#tell();
   }
 
-  #refilter(isAnotherList) {
-    if (isAnotherList || !this.#filter.hasText) {
-      attempt(() => this.#load());
-      return;
-    }
-    for (const id of this.#table.ids()) {
-      const job = this.#jobs.get(id);
-      if (job && !this.#filter.takes(job)) this.#table.remove(id);
-    }
+  #refilter(isNew) {
+    address.tell(this.#filter.address, isNew);
     attempt(() => this.#load());
   }
 
@@ -193,8 +202,7 @@ export class JobsPage {
   #tell() {
     const size = this.#table.size;
     this.#older.hidden = this.#cursor === null;
-    setText(this.#older, this.#filter.hasText ? "Look further back" : "Older jobs");
-    const none = this.#filter.hasText || this.#filter.states.size || this.#filter.labels.length ? "No such job" : "No job yet";
+    const none = this.#filter.isEmpty ? "No job yet" : "No such job";
     setText(this.#count, size === 0 ? none : `${size} ${size === 1 ? "job" : "jobs"}${this.#cursor === null ? "" : ", newest first"}`);
   }
 }

@@ -1,5 +1,6 @@
 // Brings up the page: who is signed in, which part is shown, what keys do.
 
+import * as address from "./address.js";
 import { loadSession, signOut, whenSignedOut } from "./api.js";
 import { element, mark, setText } from "./element.js";
 import { showHelp } from "./help.js";
@@ -7,23 +8,22 @@ import { JobPage } from "./job_page.js";
 import { Jobs } from "./jobs.js";
 import { JobsPage } from "./jobs_page.js";
 import { Live } from "./live.js";
+import { nothingPage } from "./nothing_page.js";
 import { attempt, install as installNotices, messageOf } from "./notice.js";
 import { signInPage } from "./sign_in.js";
 import * as theme from "./theme.js";
-
-const ID = /^#\/jobs\/([0-9a-f-]{36})$/;
 
 const place = element("div.place");
 const light = element("span.live", { role: "status" });
 const header = element(
   "header.top",
   {},
-  element("a.brand", { href: "#/" }, mark(), "squall"),
+  element("a.brand", { href: "/" }, mark(), "squall"),
   light,
   element("nav", {},
     element("button.quiet", { type: "button", title: "Keys (?)", click: showHelp }, "Keys"),
     element("button.quiet", { type: "button", title: "Light or dark (t)", click: theme.toggle }, "Theme"),
-    element("button.quiet", { type: "button", click: () => attempt(signOut).then(showSignIn) }, "Sign out")),
+    element("button.quiet", { type: "button", click: leave }, "Sign out")),
 );
 
 let jobs = new Jobs();
@@ -41,36 +41,39 @@ const live = new Live({
   },
 });
 
-const go = {
-  job: (id) => (location.hash = `#/jobs/${id}`),
-  list: () => (location.hash = "#/"),
-  edit(job) {
-    toFill = job;
-    go.list();
-  },
-};
+function edit(job) {
+  toFill = job;
+  address.go(address.listAddress());
+}
 
 function show(next) {
   page?.close();
   page = next;
   place.replaceChildren(page.node);
-  page.shown();
   document.title = `${page.title} · squall`;
+  page.shown();
   scrollTo(0, 0);
 }
 
+/** Bring what the address says; a list that stays the list only shows something else. */
 function route() {
-  const id = ID.exec(location.hash)?.[1];
-  show(id ? new JobPage(id, jobs, go) : new JobsPage(jobs, go.job));
-  if (isConnected) page.fresh();
-  if (!id && toFill) page.fill(toFill);
+  const { name, id, query } = address.where();
+  if (name === "list" && page instanceof JobsPage && !toFill) {
+    page.moved(query);
+    return;
+  }
+  if (name === "list") show(new JobsPage(jobs, query));
+  else if (name === "job") show(new JobPage(id, jobs, edit));
+  else show(nothingPage("There is nothing at this address.", location.pathname));
+  page.node.querySelector("h1")?.focus({ preventScroll: true }); // where a screen reader goes on reading
+  if (isConnected) page.fresh?.();
+  if (name === "list" && toFill) page.fill(toFill);
   toFill = null;
 }
 
 function showApp() {
   jobs = new Jobs();
   header.hidden = false;
-  addEventListener("hashchange", route);
   route();
   live.open();
 }
@@ -78,12 +81,22 @@ function showApp() {
 function showSignIn() {
   live.close();
   isConnected = false;
-  removeEventListener("hashchange", route);
   header.hidden = true;
   show(signInPage(showApp));
 }
 
+/** What is under way ends first: without a session it would be refused. */
+async function leave() {
+  live.close();
+  isConnected = false;
+  header.hidden = true;
+  show({ node: element("main"), title: "Signing out", shown() {}, close() {} });
+  if (await attempt(signOut)) showSignIn();
+  else showApp();
+}
+
 function onKey(event) {
+  if (event.key === "f" && (event.ctrlKey || event.metaKey) && !header.hidden && page.find?.()) event.preventDefault();
   const isTyping = event.target.closest("input, textarea, select, dialog") && !event.target.readOnly;
   if (isTyping || header.hidden || event.ctrlKey || event.metaKey || event.altKey) {
     if (event.key === "Escape" && isTyping) event.target.blur();
@@ -101,6 +114,7 @@ async function start() {
   header.hidden = true;
   whenSignedOut(showSignIn);
   addEventListener("keydown", onKey);
+  address.follow({ leave: () => page.leave?.(), arrive: () => header.hidden || route() });
   try {
     if (await loadSession()) showApp();
     else showSignIn();

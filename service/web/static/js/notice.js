@@ -1,5 +1,6 @@
 // Says what went wrong, or right, where a screen reader hears it too.
 
+import { wasGivenUp } from "./api.js";
 import { element } from "./element.js";
 
 const SHOWN_MS = 6000;
@@ -21,7 +22,7 @@ export async function attempt(action) {
     await action();
     return true;
   } catch (error) {
-    notify(messageOf(error), "error");
+    if (!wasGivenUp(error)) notify(messageOf(error), "error");
     return false;
   }
 }

@@ -1,161 +1,132 @@
-// The line that runs a command, and what may be said beside it.
+// The form that runs a command: a line, and beside it every field that a spec may have.
 
-import { submit } from "./api.js";
-import { element } from "./element.js";
+import { rerun, submit } from "./api.js";
+import { CommandLine } from "./command_line.js";
+import { editorOf } from "./editors.js";
+import { element, setText } from "./element.js";
 import { messageOf } from "./notice.js";
-import { join, split } from "./words.js";
+import { specFields } from "./spec.js";
+import { StdinEditor } from "./stdin_editor.js";
 
 export class RunForm {
-  #line = element("input.line", {
-    type: "text", name: "command", "aria-label": "Command", placeholder: "Run a command", autocomplete: "off",
-    autocapitalize: "off", autocorrect: "off", spellcheck: "false", enterkeyhint: "go", input: () => this.#preview(),
-  });
-  #words = element("div.words");
+  #line = new CommandLine(() => setText(this.#wrong, ""));
   #wrong = element("p.wrong", { role: "alert" });
   #button = element("button.primary", { type: "submit" }, "Run");
-  #inShell = element("input", { type: "checkbox", change: () => this.#preview() });
-  #cwd = field("text", "/srv/data");
-  #timeout = field("number", "none", { min: "0", step: "any", inputmode: "decimal" });
-  #labels = field("text", "key:value key:value");
-  #env = element("textarea", { rows: "3", placeholder: "NAME=value", spellcheck: "false", autocapitalize: "off" });
-  #input = element("textarea", { rows: "3", spellcheck: "false" });
-  #stdin = element("select", { change: () => this.#showInput() }, [
-    ["none", "nothing"], ["text", "this text"], ["open", "what is typed while it runs"],
-  ].map(([value, text]) => element("option", { value }, text)));
-  #inputField = labelled("Text", this.#input);
-  #options;
+  #options = element("div.options", { id: "options", hidden: true });
   #more = element("button.quiet", { type: "button", "aria-expanded": "false", "aria-controls": "options", click: () => this.#toggle() }, "Options");
+  #of = element("p.edits", { hidden: true });
+  #fields = [];
+  #editors = new Map([["args", this.#line]]);
+  #edited = null; // the job whose spec is changed here
+  #ready;
 
   /** `submitted(job)` is called with each job that was accepted. */
   constructor(submitted) {
     this.submitted = submitted;
-    this.#options = element(
-      "div.options",
-      { id: "options", hidden: true },
-      labelled("Directory", this.#cwd),
-      labelled("Timeout, seconds", this.#timeout),
-      labelled("Labels", this.#labels),
-      labelled("Reads on stdin", this.#stdin),
-      labelled("Environment, one a line", this.#env),
-      this.#inputField,
-    );
+    this.#line.set(undefined);
     this.node = element(
       "form.run",
       { submit: (event) => this.#submit(event), "aria-label": "Run a command" },
-      element(
-        "div.bar",
-        {},
-        element("span.prompt", { "aria-hidden": "true" }, "$"),
-        this.#line,
-        element("label.check", {}, this.#inShell, "in a shell"),
-        this.#more,
-        this.#button,
-      ),
-      this.#words,
+      element("div.bar", {}, element("span.prompt", { "aria-hidden": "true" }, "$"), this.#line.node, this.#line.check, this.#more, this.#button),
+      this.#line.words,
+      this.#of,
       this.#wrong,
       this.#options,
     );
-    this.#showInput();
+    this.#ready = this.#load();
   }
 
   focus() {
     this.#line.focus();
   }
 
-  /** Fill in what a job was asked; its stdin is not kept, so it stays empty. */
-  fill(job) {
-    const isShell = job.args.length === 3 && job.args[0] === "sh" && job.args[1] === "-c";
-    this.#inShell.checked = isShell;
-    this.#line.value = isShell ? job.args[2] : join(job.args);
-    this.#cwd.value = job.cwd ?? "";
-    this.#timeout.value = job.timeout ?? "";
-    this.#labels.value = Object.entries(job.labels).map((pair) => pair.join(":")).join(" ");
-    this.#env.value = Object.entries(job.env).map((pair) => pair.join("=")).join("\n");
-    this.#toggle(Boolean(job.cwd || job.timeout || this.#labels.value || this.#env.value));
-    this.#preview();
+  /** Take a job's spec, to run it again with changes: only what is changed is sent. */
+  async fill(job) {
+    this.#line.set(job.args);
     this.focus();
+    this.#tellEdited(job);
+    await this.#ready;
+    for (const { name, empty } of this.#fields.filter((field) => field.name !== "args")) {
+      const editor = this.#editors.get(name);
+      if (name === "stdin") editor.offerBefore(true);
+      else editor.set(same(job[name], empty) ? undefined : job[name]);
+      if (job[name] !== undefined && !same(job[name], empty)) this.#toggle(true);
+    }
+  }
+
+  async #load() {
+    try {
+      this.#fields = await specFields();
+    } catch (error) {
+      this.#options.replaceChildren(element("p.wrong", {}, messageOf(error)));
+      return;
+    }
+    const isSmall = (editor) => !editor.node.matches("fieldset");
+    const isGroup = (editor) => editor.node.matches(".group");
+    for (const field of this.#fields.filter(({ name }) => name !== "args")) {
+      this.#editors.set(field.name, field.name === "stdin" ? new StdinEditor(field) : editorOf(field));
+    }
+    const editors = [...this.#editors.values()].filter((editor) => editor !== this.#line);
+    this.#options.replaceChildren(
+      element("div.options-grid", {}, editors.filter(isSmall).map((editor) => editor.node)),
+      ...editors.filter((editor) => !isSmall(editor) && !isGroup(editor)).map((editor) => editor.node),
+      ...editors.filter(isGroup).map((editor) => editor.node),
+    );
   }
 
   async #submit(event) {
     event.preventDefault();
-    this.#wrong.textContent = "";
-    const spec = this.#spec();
-    if (spec === null) return;
+    setText(this.#wrong, this.#line.error ?? "");
+    if (this.#line.error !== null || this.#line.isEmpty) {
+      this.focus();
+      return;
+    }
     this.#button.disabled = true;
     try {
-      const job = await submit(spec);
-      this.#line.value = "";
-      this.#preview();
+      const job = this.#edited ? await rerun(this.#edited.id, this.#changes()) : await submit(this.#spec());
+      this.#line.set(undefined);
       this.submitted(job);
     } catch (error) {
-      this.#wrong.textContent = messageOf(error);
+      setText(this.#wrong, messageOf(error));
     } finally {
       this.#button.disabled = false;
     }
   }
 
-  #args() {
-    if (this.#inShell.checked) return { args: ["sh", "-c", this.#line.value], error: null, isForShell: false };
-    const { words, error, isForShell } = split(this.#line.value);
-    return { args: words, error, isForShell };
-  }
-
   #spec() {
-    const { args, error } = this.#args();
-    if (error !== null || this.#line.value.trim() === "") {
-      this.#wrong.textContent = error ?? "";
-      this.focus();
-      return null;
-    }
-    const spec = { args, env: pairs(this.#env.value.split("\n"), "="), labels: pairs(this.#labels.value.split(/\s+/), ":") };
-    if (this.#cwd.value) spec.cwd = this.#cwd.value;
-    if (this.#timeout.value) spec.timeout = Number(this.#timeout.value);
-    if (this.#stdin.value === "text") spec.stdin = { text: this.#input.value };
-    if (this.#stdin.value === "open") spec.stdin = "open";
-    return spec;
+    const values = [...this.#editors].map(([name, editor]) => [name, editor.get()]);
+    return Object.fromEntries(values.filter(([, value]) => value !== undefined && value !== null));
   }
 
-  /** Show the arguments one by one, as the program will get them. */
-  #preview() {
-    this.#wrong.textContent = "";
-    const { args, error, isForShell } = this.#args();
-    const isPlain = args.length < 2 && !error;
-    this.#words.replaceChildren(...(isPlain ? [] : args.map((arg) => element("span.word", {}, arg))));
-    if (error) this.#words.append(element("span.aside", {}, error));
-    if (isForShell && !error) {
-      const click = () => {
-        this.#inShell.checked = true;
-        this.#preview();
-      };
-      this.#words.append(
-        element("span.aside", {}, "No shell reads this: each word is passed on as it stands. "),
-        element("button.link", { type: "button", click }, "Use a shell"),
-      );
-    }
+  #changes() {
+    const changed = [...this.#editors].filter(([, editor]) => editor.isChanged);
+    const empty = (name) => this.#fields.find((field) => field.name === name)?.empty ?? null;
+    return Object.fromEntries(changed.map(([name, editor]) => [name, editor.get() ?? empty(name)]));
+  }
+
+  #tellEdited(job) {
+    this.#edited = job;
+    this.#of.hidden = false;
+    this.#of.replaceChildren(
+      "A copy of ", element("a", { href: `/jobs/${job.id}` }, job.id), ": what is not changed here stays as it is there. ",
+      element("button.link", { type: "button", click: () => this.#startAnew() }, "Start anew"),
+    );
+  }
+
+  #startAnew() {
+    this.#edited = null;
+    this.#of.hidden = true;
+    this.#editors.get("stdin")?.offerBefore(false);
+    for (const editor of this.#editors.values()) editor.set(undefined);
+    this.focus();
   }
 
   #toggle(isOpen = this.#options.hidden) {
     this.#options.hidden = !isOpen;
     this.#more.setAttribute("aria-expanded", isOpen);
   }
-
-  #showInput() {
-    this.#inputField.hidden = this.#stdin.value !== "text";
-  }
 }
 
-function field(type, placeholder, more = {}) {
-  return element("input", { type, placeholder, autocomplete: "off", autocapitalize: "off", spellcheck: "false", ...more });
-}
-
-function labelled(name, input) {
-  return element("label.field", {}, element("span", {}, name), input);
-}
-
-function pairs(texts, separator) {
-  const found = texts.map((text) => text.trim()).filter(Boolean).map((text) => {
-    const at = text.indexOf(separator);
-    return at === -1 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
-  });
-  return Object.fromEntries(found);
+function same(one, other) {
+  return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
 }

@@ -1,23 +1,26 @@
 // The table of jobs: one row a job, newest first, changed in place.
 
+import * as address from "./address.js";
 import { badge, labelChips, setBadge } from "./badge.js";
 import { element, setText } from "./element.js";
-import { clock, duration, result, seconds } from "./format.js";
+import { duration, result, seconds, shortClock } from "./format.js";
 import { readable } from "./words.js";
 
 const COMMAND_SHOWN = 300;
+const CELL = { role: "cell" };
 
 export class Table {
   #rows = new Map(); // id → Row
-  #body = element("tbody");
+  #body = element("tbody", { role: "rowgroup" });
 
   constructor() {
-    const head = ["State", "Command", "Labels", "Accepted", "Duration", "Exit"];
+    const head = ["State", "Command", "Labels", "Created", "Duration", "Exit"];
     this.node = element(
       "table.jobs",
-      {},
+      { role: "table" }, // and so on: as cards on a phone it would be none otherwise
       element("caption.hidden", {}, "Jobs, newest first"),
-      element("thead", {}, element("tr", {}, head.map((name) => element("th", { scope: "col" }, name)))),
+      element("thead", { role: "rowgroup" }, element("tr", { role: "row" },
+        head.map((name) => element("th", { scope: "col", role: "columnheader" }, name)))),
       this.#body,
     );
   }
@@ -89,19 +92,19 @@ export class Table {
 class Row {
   #job = null;
   #badge = badge();
-  #duration = element("td.duration");
-  #result = element("td.result");
+  #duration = element("td.duration", CELL);
+  #result = element("td.result", CELL);
 
   constructor(job) {
     const command = readable(job.args).slice(0, COMMAND_SHOWN);
-    const link = element("a.command", { href: `#/jobs/${job.id}`, title: command }, command);
+    const link = element("a.command", { href: address.jobAddress(job.id), title: command }, command);
     this.node = element(
       "tr",
-      { "data-id": job.id, click: (event) => this.#open(event, link) },
-      element("td.of-state", {}, this.#badge),
-      element("td.of-command", {}, link),
-      element("td.labels", {}, labelChips(job.labels)),
-      element("td.time", {}, element("time", { datetime: job.created_at, title: job.created_at }, clock(job.created_at))),
+      { role: "row", "data-id": job.id, click: (event) => this.#open(event, link) },
+      element("td.of-state", CELL, this.#badge),
+      element("td.of-command", CELL, link),
+      element("td.labels", CELL, labelChips(job.labels)),
+      element("td.time", CELL, element("time", { datetime: job.created_at, title: job.created_at }, shortClock(job.created_at))),
       this.#duration,
       this.#result,
     );
@@ -121,6 +124,6 @@ class Row {
 
   #open(event, link) {
     const isMeant = event.target !== link && getSelection().isCollapsed && !event.ctrlKey && !event.metaKey;
-    if (isMeant) location.hash = link.hash;
+    if (isMeant) address.go(link.pathname);
   }
 }

@@ -9,6 +9,10 @@ export function isDark() {
   return chosen ? chosen === "dark" : system.matches;
 }
 
+export function name() {
+  return isDark() ? "dark" : "light";
+}
+
 export function toggle() {
   const wanted = isDark() ? "light" : "dark";
   const isSystems = (wanted === "dark") === system.matches;
@@ -24,7 +28,7 @@ export function subscribe(listener) {
 }
 
 export function apply() {
-  document.documentElement.dataset.theme = isDark() ? "dark" : "light";
+  document.documentElement.dataset.theme = name();
   for (const listener of listeners) listener();
 }
 
