@@ -17,6 +17,9 @@ SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes SHELL complete commands, options and ids of jobs."""
+    """Print the script by which a shell completes.
+
+    It completes commands, options, their values, and ids of jobs.
+    """
     made = SHELLS[shell](ctx.find_root().command, {}, "squall", "_SQUALL_COMPLETE")
     click.echo(made.source())

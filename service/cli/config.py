@@ -48,7 +48,7 @@ def token(context: Context) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.option("--json", "as_json", is_flag=True, help="An object.")
 def version(as_json: bool) -> None:
     """Print the version."""
     click.echo(

@@ -35,7 +35,10 @@ def logs(
     stream: str | None,
     as_json: bool,
 ) -> None:
-    """Print a job's output, each of its streams on the same one here, byte for byte."""
+    """Print a job's output, byte for byte.
+
+    Each of its streams goes to the same one here.
+    """
     client = context.client()
     job_id = resolve(client, job_id)
     client.get(job_path(job_id))  # there is such a job: only then a broken stream is worth patience

@@ -94,11 +94,6 @@ def test_what_is_no_time_is_wrong_usage(squall: Squall, given: str) -> None:
     assert "is not a time" in error(done)
 
 
-def test_one_letter_means_one_thing(squall: Squall) -> None:
-    for wrong in (["ps", "--limit", "3"], ["run", "-n", "true"], ["submit", "-n", "true"]):
-        assert squall(*wrong).returncode == 2
-
-
 def test_ps_without_matches_says_so(squall: Squall) -> None:
     done = squall("ps", "--label", "no=such")
     assert (done.returncode, done.stdout) == (0, b"")
