@@ -123,8 +123,8 @@ def _refused(body: bytes, type_: Any, room: Room, first: msgspec.ValidationError
         return Invalid(told, "only the first is told: this is too much to look through")
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        # a number that is none (1e400), or what stands deep inside of an unknown field
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # no number (1e400), no text, or too deep, in a place that the first pass did not come to
         return room.refuse(told)
     return room.refuse(_or(wrong_fields(document, type_), told))
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Iterable
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
 
 from service.errors import is_no_room
 
@@ -16,6 +25,13 @@ log = logging.getLogger(__name__)
 
 # So many are accepted in a turn of the loop; what else there is to do comes in between.
 TURN = 128
+# A request's head has so long to be complete, from the connection's first moment or the last answer
+# on. nginx lets go of an idle connection long before (keepalive_timeout in nginx/upstream.conf): a
+# POST must not meet a closing one.
+HEAD_S = 10.0
+LOOK_S = 1.0
+# A name has 253 characters at most, a port 5.
+HOST_MAX = 260
 # Without a descriptor nobody is accepted for so long: to try at once would be to spin.
 PAUSE_S = 0.1
 
@@ -34,6 +50,33 @@ class Server(HTTPServer):
         self._most = connections
         self._is_accepting = False
         self._emptied = asyncio.Event()
+        # those whose next request's head is not there yet, and since when; the longest first
+        self._headless: dict[HTTP1ServerConnection, float] = {}
+        self.conn_params.header_timeout = None  # `watch` costs less than a timer a request
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Begin to wait for the head of a connection's next request."""
+        connection = cast(HTTP1ServerConnection, server_conn)
+        self._headless[connection] = time.monotonic()
+        delegate = super().start_request(server_conn, request_conn)
+        return _Request(delegate, lambda: self._headless.pop(connection, None))
+
+    async def watch(self) -> None:
+        """Close connections whose request's head does not come, for as long as the process runs."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            if time.monotonic() - before < 2 * LOOK_S:  # else heads may be here and not be read yet
+                self._close_headless()
+
+    def _close_headless(self) -> None:
+        late = time.monotonic() - HEAD_S
+        for connection, since in list(self._headless.items()):
+            if since > late:
+                break
+            connection.stream.close()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Begin to accept."""
@@ -57,6 +100,7 @@ class Server(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """Go on to accept where that was paused, and tell who waits for the last one."""
         super().on_close(server_conn)
+        self._headless.pop(cast(HTTP1ServerConnection, server_conn), None)
         self._resume()
         if not self._connections:
             self._emptied.set()
@@ -102,3 +146,28 @@ class Server(HTTPServer):
             self._is_accepting = True
             for listener in self._sockets.values():
                 asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+
+
+class _Request(HTTPMessageDelegate):
+    """Passes a request on to Tornado's own delegate, and tells when its head is complete."""
+
+    def __init__(self, delegate: HTTPMessageDelegate, on_head: Callable[[], object]) -> None:
+        self._delegate = delegate
+        self._on_head = on_head
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        self._on_head()
+        if len(headers.get("Host", "")) > HOST_MAX:
+            headers["Host"] = ""  # Tornado would make a number of a port of 5,000 digits; none can
+        return self._delegate.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        return self._delegate.data_received(chunk)
+
+    def finish(self) -> None:
+        self._delegate.finish()
+
+    def on_connection_close(self) -> None:
+        self._delegate.on_connection_close()

@@ -74,6 +74,8 @@ async def serve(settings: Settings, port: int, listener: socket.socket | None = 
             front = _server(app, [listener] if listener else _tcp_sockets(port), shares.clients)
             inner = _server(app, [_unix_socket(state, port)], shares.peers)
             background.start("the look at the ledger", app.readiness.watch)
+            background.start("the watch of clients", front.watch)
+            background.start("the watch of peers", inner.watch)
             background.start("retention", retention.run)
             background.start("the measure of the loop's lag", metrics.watch_loop)
             log.info("ready on port %d", port)
@@ -112,7 +114,6 @@ def _server(app: App, sockets: list[socket.socket], connections: int) -> Server:
         connections=connections,
         max_body_size=http.body_bytes,
         body_timeout=http.body_seconds,
-        idle_connection_timeout=3600,
     )
     server.add_sockets(sockets)
     return server
