@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PART = re.compile(r"[0-9a-f-]{4,36}")
 RECENT = 1_000
+RECENT_BYTES = 64 * 2**20  # a job may be megabytes
 CANDIDATES = 10
 SUGGESTED = 50
 SUGGEST_S = 1.0
@@ -47,17 +48,25 @@ class Ids:
             raise Failure(
                 f"{printable(text)!r} is not a job's id, nor 4 characters or more out of one"
             )
-        found = [job for job in self._recent if part in job.id]
+        found = [(job_id, told) for job_id, told in self._recent if part in job_id]
         if len(found) == 1:
-            return found[0].id
+            return found[0][0]
         if found:
             lines = [f"{part} is in the ids of several jobs:", *_candidates(found)]
             raise Failure("\n".join(lines))
-        raise Failure(f"none of the newest {RECENT:,} jobs has {part} in its id; give all of it")
+        count = len(self._recent)
+        raise Failure(f"none of the newest {count:,} jobs has {part} in its id; give all of it")
 
     @functools.cached_property
-    def _recent(self) -> list[Job]:
-        return [job for job, _ in islice(self._client.jobs(), RECENT)]
+    def _recent(self) -> list[tuple[str, str]]:
+        """The ids of the newest jobs, and what is told of each."""
+        found, size = [], 0
+        for job, content in islice(self._client.jobs(), RECENT):
+            found.append((job.id, _told(job)))
+            size += len(content)
+            if size > RECENT_BYTES:
+                break
+        return found
 
 
 def resolve(client: Client, text: str) -> str:
@@ -107,9 +116,9 @@ def _suggested(
     ]
 
 
-def _candidates(jobs: list[Job]) -> list[str]:
-    lines = [f"  {job.id}  {_told(job)}" for job in jobs[:CANDIDATES]]
-    more = len(jobs) - CANDIDATES
+def _candidates(found: list[tuple[str, str]]) -> list[str]:
+    lines = [f"  {job_id}  {told}" for job_id, told in found[:CANDIDATES]]
+    more = len(found) - CANDIDATES
     return [*lines, f"  and {more:,} more"] if more > 0 else lines
 
 
