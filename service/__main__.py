@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 
 from service.errors import ServiceError
@@ -29,7 +30,7 @@ def main() -> int:
         asyncio.run(serve(settings, options.port or settings.ports[0], front))
     except ServiceError as exc:
         print(f"squall: {exc}", file=sys.stderr)
-        return 1
+        return os.EX_CONFIG  # the guard leaves it to supervisord when to try again
     return 0
 
 

@@ -4,10 +4,10 @@
     TERM, INT, QUIT             no longer listens, passes it on, ends as the process ends
     HUP                         replaces the process: TERM, and when it has ended, a new one
 
-A process that dies otherwise is started anew at once. One that ends by itself in its first second
-has refused to run (a setting, a port, the ledger): the guard ends with the same code, and when to
-try again is supervisord's to decide. One that is killed again and again has to wait, each time
-longer. When the guard dies, the kernel kills the process (PR_SET_PDEATHSIG).
+A process that dies otherwise is started anew at once. One that refuses to run (a setting, a port,
+the ledger) says so by its exit code, or ends by itself in its first second: the guard ends with
+the same code, and when to try again is supervisord's to decide. One that is killed again and again
+has to wait, each time longer. When the guard dies, the kernel kills the process (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 SIGNALS = STOPS | {signal.SIGHUP, signal.SIGCHLD}
 
 REFUSED_S = 1.0
+REFUSES = os.EX_CONFIG  # however long it took on a busy machine
 # a process that has lived so long owes nothing to the deaths of those before it
 STEADY_S = 5.0
 WAIT_S, WAIT_MAX_S = 0.05, 5.0
@@ -97,7 +98,8 @@ class Guard:
             return None, 0.0
         self._pid = None
         code, lived_s = os.waitstatus_to_exitcode(status), time.monotonic() - self._started_at
-        if self._is_stopping or (code > 0 and lived_s < REFUSED_S):
+        refuses = code == REFUSES or (code > 0 and lived_s < REFUSED_S)
+        if self._is_stopping or refuses:
             return code if code >= 0 else 128 - code, 0.0
         if self._is_replacing:
             return None, 0.0

@@ -91,6 +91,7 @@ def _restart(
     progress: Progress,
 ) -> None:
     full_name = f"{process.group}:{process.name}"
+    since = time.time()
     if process.guard_pid is None:
         supervisor.start(full_name)
     elif process.state != "stopping":
@@ -101,8 +102,9 @@ def _restart(
 
     def is_back() -> bool:
         now = supervisor.program(full_name)
-        if now.state in ("backoff", "fatal"):
-            raise FleetError(why_failed(files, now))
+        refuses = process.state != "stopping" and now.guard_pid != process.guard_pid is not None
+        if refuses or now.state in ("backoff", "fatal"):
+            raise FleetError(why_failed(files, now.name, since))
         return now.pid not in (None, process.pid) and health.is_ready(now, settings)
 
     if not wait_until(is_back, conf.stop_seconds(settings)):

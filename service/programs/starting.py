@@ -13,7 +13,7 @@ from service.programs import conf, environment, health, link, nginx, ports, stop
 from service.programs.errors import FleetError
 from service.programs.files import FleetFiles
 from service.programs.progress import Progress, silent
-from service.programs.supervisord import Program, Supervisor
+from service.programs.supervisord import Supervisor
 from service.programs.waiting import wait_until
 from service.settings import Loaded, Settings
 from service.state import StateDir
@@ -94,12 +94,13 @@ def _become_ready(files: FleetFiles, settings: Settings, progress: Progress) -> 
 
 def _wait_until_ready(files: FleetFiles, settings: Settings, progress: Progress) -> None:
     supervisor = Supervisor(files.supervisor_socket)
+    since = files.supervisord_conf.stat().st_mtime
     left = {str(port) for port in settings.ports} | {"nginx"}
 
     def all_are_ready() -> bool:
         for program in supervisor.programs():
-            if program.state in ("backoff", "exited", "fatal"):
-                raise FleetError(why_failed(files, program))
+            if program.has_ended:
+                raise FleetError(why_failed(files, program.name, since))
             # nginx last: were it asked too early, it would take the processes for dead
             is_its_turn = program.name != "nginx" or left == {"nginx"}
             if program.name in left and is_its_turn and health.is_ready(program, settings):
@@ -112,14 +113,13 @@ def _wait_until_ready(files: FleetFiles, settings: Settings, progress: Progress)
         raise FleetError(f"not ready after {READY_S:.0f} seconds: {names}; see {files.state.log}")
 
 
-def why_failed(files: FleetFiles, program: Program) -> str:
-    """Say that a process does not start, with the end of what it wrote."""
-    for name in (f"{program.name}.out", f"{program.name}.log"):
-        log = files.state.log / name
-        if log.exists() and log.stat().st_size and log.stat().st_mtime >= program.started_at:
+def why_failed(files: FleetFiles, name: str, since: float) -> str:
+    """Say that a program does not start, with the end of what it wrote after `since`."""
+    for log in (files.state.log / f"{name}.out", files.state.log / f"{name}.log"):
+        if log.exists() and log.stat().st_size and log.stat().st_mtime >= since:
             lines = log.read_text(errors="replace").splitlines()[-15:]
-            return "\n".join([f"{program.name} does not start; the end of {log}:", *lines])
-    return f"{program.name} does not start and does not say why; see {files.state.log}"
+            return "\n".join([f"{name} does not start; the end of {log}:", *lines])
+    return f"{name} does not start and does not say why; see {files.state.log}"
 
 
 def _stay(

@@ -37,6 +37,8 @@ class Program(msgspec.Struct, frozen=True):
     """Seconds since it was started; None when it does not run."""
     started_at: float
     """When it was started last, in seconds since the epoch; 0 when never."""
+    has_ended: bool
+    """It has ended at least once since supervisord runs, whether it was started again or not."""
 
 
 class Supervisor:
@@ -163,4 +165,5 @@ def _program(info: dict[str, Any]) -> Program:
         guard_pid=guard,
         uptime=age,
         started_at=float(info["start"]) if age is None else time.time() - age,
+        has_ended=bool(info["stop"]),
     )
