@@ -97,14 +97,13 @@ class Runner:
         self._slots.close()
         self._claiming.know_of_work(True)  # nothing that we should be told of
         self.waiters.release()
-        self._check_idle()
         try:
-            await asyncio.wait_for(self._idle.wait(), limit_s)
+            await asyncio.wait_for(self._wait_idle(), limit_s)
         except TimeoutError:
             log.warning("the drain limit is over: stopping %d jobs", len(self.runs))
             for run in list(self.runs.values()):
                 run.cancel("stopped because the service was stopped")
-            await self._idle.wait()
+            await self._wait_idle()
         if self._cgroups:
             self._cgroups.remove(self.owner)
 
@@ -301,6 +300,11 @@ class Runner:
     async def _find_work(self) -> None:
         if not self.is_draining and (await self._ledger.tally())["queued"]:
             self._on_work()
+
+    async def _wait_idle(self) -> None:
+        while self._tasks or self.runs:
+            self._idle.clear()  # it tells of the time before, too
+            await self._idle.wait()
 
     def _check_idle(self) -> None:
         if not self._tasks and not self.runs:

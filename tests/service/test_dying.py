@@ -31,6 +31,17 @@ def test_term_lets_running_jobs_finish_and_their_waiters_get_the_answer(start_se
     assert service.processes[port].wait(30) == 0
 
 
+def test_term_lets_a_job_finish_whatever_has_ended_before(start_service):
+    service = start_service(2)
+    first, second = service.ports
+    assert service.run("true", port=first)["state"] == "succeeded"
+    job = service.submit("sh", "-c", "echo up; sleep 1; echo done", port=first)
+    service.wait_state(job["id"], "running")
+    service.kill(first, signal.SIGTERM)
+    assert service.processes[first].wait(30) == 0
+    assert service.get(job["id"], port=second)["state"] == "succeeded"
+
+
 def test_a_draining_process_is_not_ready_and_peers_still_reach_its_jobs(start_service):
     service = start_service(2)
     first, second = service.ports
