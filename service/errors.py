@@ -4,6 +4,7 @@ ServiceError
 ├── Invalid            a document has wrong fields; each is named
 ├── NotFound           no such job
 ├── Conflict           the job's state does not allow it
+│   └── StdinGap       bytes are missing before the ones that were sent
 ├── KeyReused          an Idempotency-Key came back with another body
 ├── Full               too many jobs are queued
 ├── Draining           this process takes no new work
@@ -51,6 +52,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     status: int
     detail: str
     errors: list[FieldError] = []
+    offset: int | msgspec.UnsetType = msgspec.UNSET  # only of a StdinGap
 
 
 class ServiceError(Exception):
@@ -75,6 +77,15 @@ class NotFound(ServiceError):
 
 class Conflict(ServiceError):
     """The job's state does not allow what was asked."""
+
+
+class StdinGap(Conflict):
+    """A piece of stdin begins beyond what has come of it: `offset` bytes."""
+
+    def __init__(self, offset: int) -> None:
+        """Say how many bytes have come."""
+        super().__init__(f"of the job's stdin {offset} bytes have come: go on with offset={offset}")
+        self.offset = offset
 
 
 class KeyReused(ServiceError):

@@ -205,6 +205,21 @@ class Spec(
     }
 
 
+class StoredSpec(Spec, frozen=True, forbid_unknown_fields=False):
+    """A spec as the ledger has it: fields of a newer version are passed over.
+
+    `awaits_reader` was asked for beside the spec (`Prefer: lossless`): the job's output waits for
+    a reader from its first byte on.
+    """
+
+    awaits_reader: bool = False
+
+    @property
+    def asked(self) -> Spec:
+        """The spec as it came."""
+        return Spec(**{name: getattr(self, name) for name in Spec.__struct_fields__})
+
+
 Content = bytes  # inside Stream, `bytes` is a field
 
 

@@ -66,7 +66,7 @@ def _changes(client: Client, after: int | None) -> Iterator[Change | None]:
             number = int(line[4:])
         elif line.startswith(b"data: "):
             yield Change(number, decode(line[6:], Job), line[6:])
-        elif line.startswith(b":") or (line.startswith(b"retry:") and after is None):
+        elif line.startswith(b":"):
             yield None
 
 

@@ -34,14 +34,16 @@ class Item(msgspec.Struct, frozen=True):
 def items(client: Client, job_id: str, *, follow: bool, after: int | None = None) -> Iterator[Item]:
     """Yield the journal of a job; the last item of an ended job is the job itself.
 
-    It begins after the item `after`. With `follow` it goes on until the job has ended. Where a
-    connection breaks, the next one goes on after the last item, so none is lost and none comes
-    twice. Raises Failure when that does not work for a minute.
+    It begins after the item `after`. With `follow` it goes on until the job has ended, and the job
+    waits rather than that something is dropped before it is read. Where a connection breaks, the
+    next one goes on after the last item, so none is lost and none comes twice. Raises Failure when
+    that does not work for a minute.
     """
     path = f"{job_path(job_id)}/output"
 
     def connect() -> Iterator[bytes]:
-        return lines(client.stream(path, follow="true" if follow else None, after=after))
+        asked = "true" if follow else None
+        return lines(client.stream(path, follow=asked, lossless=asked, after=after))
 
     try:
         for line in resumed(connect, until_closed=not follow):

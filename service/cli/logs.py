@@ -8,6 +8,7 @@ import click
 
 from service.cli.client import Client, job_path
 from service.cli.commands import Context
+from service.cli.errors import EXIT_SQUALL
 from service.cli.follow import Item, items
 from service.cli.ids import resolve, suggestions
 from service.cli.output import write, write_item
@@ -34,10 +35,11 @@ def logs(
     tail: int | None,
     stream: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Print a job's output, byte for byte.
 
-    Each of its streams goes to the same one here.
+    Each of its streams goes to the same one here. With -f the job waits where its output is read
+    slowly; the exit code is 125 when some of it was not kept before.
     """
     client = context.client()
     job_id = resolve(client, job_id)
@@ -46,10 +48,13 @@ def logs(
     if tail is not None:
         last = _write_last(client, job_id, tail, stream, as_json=as_json)
         if not follow or last.job is not None:
-            return
+            return 0
+    is_whole = True
     for item in items(client, job_id, follow=follow, after=last.seq if last else None):
         if _is_wanted(item, stream):
+            is_whole = is_whole and not item.dropped
             _write(item, as_json=as_json)
+    return EXIT_SQUALL if follow and not is_whole else 0
 
 
 def _write_last(

@@ -36,10 +36,11 @@ def run(context: Context, /, no_stdin: bool, **asked: Any) -> int:
     """Run a command as a job, as if it ran here.
 
     Its output arrives as it is written, each stream on the same one here, and standard input is
-    passed on as it comes. Ctrl-C cancels the job; a second one stops waiting for it.
+    passed on as it comes. Where the output is read slowly, the command waits, as in a pipeline.
+    Ctrl-C cancels the job; a second one stops waiting for it.
 
     The exit code is the command's own, 128+N for signal N, 124 for a timeout, 127 or 126 when the
-    command cannot be run, and 125 when squall itself fails.
+    command cannot be run, and 125 when squall itself fails or output was lost.
     """
     try:
         client = context.client()
@@ -93,25 +94,30 @@ class Canceller:
 
 def _run(client: Client, document: dict[str, Any]) -> int:
     canceller = Canceller(client)
-    headers = {"Idempotency-Key": os.urandom(16).hex()}
+    headers = {"Idempotency-Key": os.urandom(16).hex(), "Prefer": "lossless"}
     job = client.request("POST", "/v1/jobs", spec.encode(document), headers=headers).job()
     canceller.accepted(job.id)
     forwarder = Forwarder(client, job.id) if "stdin" in document else None
     try:
-        ended = _stream(client, job)
+        ended, is_whole = _stream(client, job)
     except BrokenPipeError:
         # nobody reads the output any more: the command itself would get SIGPIPE
         client.cancel(job.id)
         raise
     explain(ended)
-    if forwarder is not None and forwarder.has_failed:
+    was_stopped = ended.has_timed_out or ended.state == "cancelled"
+    if (forwarder is not None and forwarder.has_failed) or not (is_whole or was_stopped):
         return EXIT_SQUALL
     return exit_code(ended, cancelled_by=canceller.signum or signal.SIGTERM)
 
 
-def _stream(client: Client, job: Job) -> Job:
-    """Copy the output until the job has ended; returns it as it is then."""
+def _stream(client: Client, job: Job) -> tuple[Job, bool]:
+    """Copy the output until the job has ended; returns it as it is then, and whether every byte
+    was there.
+    """
+    is_whole = True
     for item in items(client, job.id, follow=True):
         write_item(item)
+        is_whole = is_whole and not item.dropped
         job = item.job or job
-    return job
+    return job, is_whole

@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
-from service.cli.client import RETRY_S, Broken, Client, job_path
+from msgspec import UNSET
+
+from service.cli.client import PASSING, RETRY_S, Client, job_path
 from service.cli.errors import Failure, Refused, Unreachable, note
+from service.cli.resume import PATIENCE_S
 
 PIECE_BYTES = 256 * 1024
 BACKGROUND_S = 0.5
@@ -34,8 +37,9 @@ def has_input() -> bool:
 class Forwarder:
     """Sends standard input to a job, piece after piece, by a thread of its own.
 
-    No piece is sent twice. When nobody can know how much of one has arrived, the job is cancelled:
-    a command must not take damaged input for whole.
+    A piece whose answer got lost is sent again with its offset, and the service leaves out what it
+    has: nothing is missing or comes twice. When that does not work for a minute the job is
+    cancelled: a command must not take damaged input for whole.
     """
 
     def __init__(self, client: Client, job_id: str) -> None:
@@ -49,32 +53,36 @@ class Forwarder:
         Thread(target=self._forward, daemon=True).start()
 
     def _forward(self) -> None:
+        offset = 0
         try:
             for content, is_last in pieces(sys.stdin.fileno()):
-                if not self._send(content, close=is_last):
+                if not self._send(content, offset, close=is_last):
                     return
+                offset += len(content)
         except OSError as exc:
             self._give_up(f"standard input cannot be read: {exc.strerror}")
         except Failure as exc:
-            self._give_up(f"{exc.message}; nobody knows how much of standard input has arrived")
+            self._give_up(f"{exc.message}; standard input did not arrive whole")
 
-    def _send(self, content: bytes, *, close: bool) -> bool:
-        """Send one piece, once; returns False when nobody will ever read it."""
-        path = f"{job_path(self._job_id)}/stdin{'?close=true' if close else ''}"
+    def _send(self, content: bytes, offset: int, *, close: bool) -> bool:
+        """Send one piece until it has arrived; returns False when nobody will ever read it."""
+        path = f"{job_path(self._job_id)}/stdin?offset={offset}{'&close=true' if close else ''}"
         headers = {"Content-Type": "application/octet-stream"}
+        until = None
         while True:
             try:
                 self._client.request("POST", path, content, headers=headers, timeout_s=None)
                 return True
-            except Broken:
-                raise
-            except Unreachable:
-                pass  # no connection, so nothing was sent: it may go out on the next one
             except Refused as exc:
-                if exc.problem.status not in (404, 409):
+                if exc.problem.status in (404, 409) and exc.problem.offset is UNSET:
+                    if self._is_over():
+                        return False
+                elif exc.problem.status not in PASSING:
                     raise
-                if self._is_over():
-                    return False
+                else:
+                    until = _patient(until, exc)
+            except Unreachable as exc:  # no connection, or it broke
+                until = _patient(until, exc)
             time.sleep(RETRY_S)
 
     def _is_over(self) -> bool:
@@ -107,6 +115,14 @@ class Forwarder:
             )
         except Failure:
             return False
+
+
+def _patient(until: float | None, exc: Failure) -> float:
+    """Return until when to try again; raises `exc` when that is over."""
+    now = time.monotonic()
+    if until is not None and now > until:
+        raise exc
+    return until or now + PATIENCE_S
 
 
 def pieces(fd: int) -> Iterator[tuple[bytes, bool]]:

@@ -9,7 +9,11 @@
     file      a journal in its file
     view      what a reader sees: which bytes are kept, and the items
     reader    reading a journal that has ended, wherever it is
-    journal   writing one, and following it while it is written; `wakeups` wakes who follows
+    journal   writing one, and following it while it is written. Its rooms:
+      characters  no chunk cuts one        writer   chunks, with their numbers
+      store       in memory, then in a file          timers   what it does later
+      recent      the last items, in memory, the same for all followers
+      holds       readers for whom the job waits     wakeups  wakes who follows
 
 Of each stream the first half of `output_bytes` and the last half are kept; what lies between is
 dropped and counted, to the byte. Up to two times `max(4,096, output_bytes / 64)` chunks are kept
@@ -25,8 +29,8 @@ Reading and writing are calls into the page cache of at most some hundred KiB, o
 the caller; nothing here waits for a disk (no fsync).
 """
 
-from service.journal.item import Item
+from service.journal.item import Item, SentItem
 from service.journal.journal import Journal
 from service.journal.reader import Reader, remove, sizes
 
-__all__ = ["Item", "Journal", "Reader", "remove", "sizes"]
+__all__ = ["Item", "Journal", "Reader", "SentItem", "remove", "sizes"]

@@ -71,6 +71,11 @@ class File:
             raise
         return file
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether its descriptor is."""
+        return self._fd < 0
+
     def close(self) -> None:
         """Close the descriptor."""
         if self._fd >= 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from datetime import datetime
 
 import msgspec
 
@@ -29,19 +28,63 @@ class Item(msgspec.Struct, frozen=True):
         """When it was read, as RFC 3339."""
         return rfc3339(self.at)
 
-    @classmethod
-    def from_json(cls, line: bytes) -> Item:
-        """Return the item that `json` gave."""
-        wire = _decode(line)
-        data = b64decode(wire.base64) if wire.base64 else (wire.text or "").encode()
-        at = round(datetime.fromisoformat(wire.time).timestamp() * 1_000_000)
-        return cls(wire.seq, at, wire.stream, wire.offset, data, wire.dropped, line)
+    @property
+    def is_text(self) -> bool:
+        """Whether its bytes are UTF-8."""
+        try:
+            str(self.data, "utf-8")
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def json_around(self) -> tuple[bytes, bytes]:
+        """Return what stands before and after the text, or the base64, in its JSON."""
+        text, base64 = ("", None) if self.is_text else (None, "")
+        wire = _Wire(self.seq, self.time, self.stream, self.offset, text, base64)
+        return _encoder.encode(wire)[:-2], b'"}'
 
     def json(self) -> bytes:
         """Return it as the contract's JSON; made once, however many ask."""
         if self.encoded is None:
             msgspec.structs.force_setattr(self, "encoded", _encode(self))
         return self.encoded or b""
+
+
+class SentItem:
+    """An item as another process sent it; only its number is read unless more is asked for."""
+
+    __slots__ = ("_line", "_wire", "seq")
+
+    def __init__(self, line: bytes) -> None:
+        """Read one item's JSON, as `Item.json` made it; ValueError when it is something else."""
+        if not line.startswith(_SEQ):
+            raise ValueError("not an item of a journal")
+        self.seq = int(line[len(_SEQ) : line.index(b",", len(_SEQ))])
+        self._line = line
+        self._wire: _Wire | None = None
+
+    @property
+    def stream(self) -> str:
+        """Which stream it is of."""
+        return self._decoded().stream
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of output."""
+        wire = self._decoded()
+        return b64decode(wire.base64) if wire.base64 else (wire.text or "").encode()
+
+    def json(self) -> bytes:
+        """Return it as it was sent."""
+        return self._line
+
+    def _decoded(self) -> _Wire:
+        if self._wire is None:
+            self._wire = _decode(self._line)
+        return self._wire
+
+
+_SEQ = b'{"seq":'
 
 
 class _Wire(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -59,7 +59,7 @@ def claim_of(id: Any, spec: Any, stdin: Any, created_at: Any) -> Claim:
 
 def asked_of(spec: Any, stdin: Any) -> Asked:
     """Return what was asked from its columns spec, stdin."""
-    asked = read_spec(spec)
+    asked = read_spec(spec).asked
     if stdin:
         asked = msgspec.structs.replace(asked, stdin=read_stdin(stdin))
     return Asked(asked, has_all=stdin != b"" and asked.stdin != "open")

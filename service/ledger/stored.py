@@ -13,23 +13,23 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from service.jobs import Spec, Stdin, Usage
+from service.jobs import Stdin, StoredSpec, Usage
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-_spec = msgspec.json.Decoder(Spec).decode
+_spec = msgspec.json.Decoder(StoredSpec).decode
 _usage = msgspec.json.Decoder(Usage).decode
 _stdin: Callable[[bytes], Stdin | Literal["open"]] = msgspec.json.Decoder(
     Stdin | Literal["open"]
 ).decode
 
 
-def read_spec(text: str) -> Spec:
+def read_spec(text: str) -> StoredSpec:
     """Return a stored spec; without arguments where there is nothing to be read."""
     try:
         return _spec(text)
     except msgspec.MsgspecError:
-        return _known(Spec, _plain(text), args=[])
+        return _known(StoredSpec, _plain(text), args=[])
 
 
 def read_stdin(text: bytes) -> Stdin | Literal["open"] | None:

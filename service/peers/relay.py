@@ -6,6 +6,7 @@ any process may be asked. Bytes are passed as they come, no faster than the clie
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -23,6 +24,7 @@ _OWN_HEADERS = frozenset(
     {"connection", "content-length", "transfer-encoding", "expect", HEADER.lower()}
 )
 _CHUNK = 65_536
+_CHUNKED = re.compile(rb"\r\nTransfer-Encoding: chunked\r\n", re.IGNORECASE)
 
 
 class Relay:
@@ -51,21 +53,31 @@ class Relay:
         return Upload(stream)
 
     async def lines(self, owner: str, path: str) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of an answer to GET as they come, until it ends or breaks off."""
+        """Yield the lines of an answer to GET as they come, until its end.
+
+        OwnerGone when there is no such answer, or when it breaks off before its end.
+        """
         stream = await self._connect(owner)
         head = (
-            f"GET {path} HTTP/1.0\r\nHost: localhost\r\n{HEADER}: 1\r\n"
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{HEADER}: 1\r\nConnection: close\r\n"
             f"Authorization: Bearer {self._token}\r\n\r\n"
         )
+        begun: list[bytes] = []
         try:
             await stream.write(head.encode())
-            status = await stream.read_until(b"\r\n\r\n", max_bytes=_CHUNK)
-            if b" 200 " not in status.partition(b"\r\n")[0]:
+            answer = await stream.read_until(b"\r\n\r\n", max_bytes=_CHUNK)
+            if b" 200 " not in answer.partition(b"\r\n")[0] or not _CHUNKED.search(answer):
                 raise OwnerGone(f"process {owner} no longer has the job")
-            while True:
-                yield await stream.read_until(b"\n")
-        except StreamClosedError:
-            return  # the end, or its process died: whoever reads sees which by the last line
+            async for chunk in _chunks(stream):
+                *ends, rest = chunk.split(b"\n")
+                for end in ends:
+                    begun.append(end)
+                    yield b"".join(begun)
+                    begun.clear()
+                if rest:
+                    begun.append(rest)
+        except StreamClosedError as exc:
+            raise OwnerGone(f"process {owner} went away") from exc
         finally:
             stream.close()
 
@@ -98,6 +110,10 @@ class Upload:
         except StreamClosedError:
             pass  # the owner has refused, or died: its answer, or none, says so
 
+    def break_off(self) -> None:
+        """Let the owner see that the body has no end."""
+        self._stream.close()
+
     async def answer(self, handler: RequestHandler) -> None:
         """End the body and let the owner answer; OwnerGone when it doesn't."""
         try:
@@ -112,6 +128,12 @@ class Upload:
         await self._stream.write(b"0\r\n\r\n")
 
 
+async def _chunks(stream: IOStream) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a body (RFC 9112, 7.1) up to the last one, which is its end."""
+    while size := int(await stream.read_until(b"\r\n", max_bytes=20), 16):
+        yield (await stream.read_bytes(size + 2))[:-2]
+
+
 def is_relayed(request: HTTPServerRequest) -> bool:
     """Whether another process passed this request on; from outside the header means nothing."""
     came_from: Any = getattr(request.connection, "context", None)
@@ -120,7 +142,8 @@ def is_relayed(request: HTTPServerRequest) -> bool:
 
 def _head(request: HTTPServerRequest, body_size: int | None) -> bytes:
     """Return the head to send; a body of unknown size is sent in chunks."""
-    lines = [f"{request.method} {request.uri} HTTP/1.1"]
+    # an answer to HTTP/1.0 has no chunks: its client would not know them
+    lines = [f"{request.method} {request.uri} {request.version}"]
     for name, value in request.headers.get_all():
         if name.lower() not in _OWN_HEADERS:
             lines.append(f"{name}: {value}")

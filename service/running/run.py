@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import executor
 from executor import PIPE, Limits, Result, Subprocess
 from service import jobs
-from service.errors import Conflict, NoRoom
+from service.errors import Conflict, NoRoom, StdinGap
 from service.jobs import NOTHING, End, Reason, State, Stdin, Stream, Usage
 from service.journal import Journal
 from service.ledger import Claim, Start
@@ -56,6 +56,7 @@ class Run:
         "journal",
         "spec",
         "started_at",
+        "stdin_bytes",
         "written",
     )
 
@@ -75,6 +76,7 @@ class Run:
         self.end: End | None = None
         self.content: bytes | None = None
         self.cancel_requested = False
+        self.stdin_bytes = 0
         self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._inherited = inherited
         self._on_end = on_end
@@ -136,14 +138,29 @@ class Run:
         finally:
             self.written.set_result(None)
 
-    def check_stdin(self) -> None:
-        """Raise Conflict unless the command runs and its stdin was asked to be open."""
+    def check_stdin(self, offset: int | None = None) -> None:
+        """Raise Conflict unless the command runs and its stdin was asked to be open, StdinGap when
+        it has not got all that comes before `offset`.
+        """
         self._open_stdin()
+        if offset is not None and offset > self.stdin_bytes:
+            raise StdinGap(self.stdin_bytes)
 
-    async def write_stdin(self, data: bytes) -> None:
-        """Write to the command's open stdin as fast as it reads; Conflict when that can't be."""
+    async def write_stdin(self, data: bytes, offset: int | None = None) -> None:
+        """Write to the command's open stdin as fast as it reads; Conflict when that can't be.
+
+        `offset` says how many bytes come before these: those that were written already are left
+        out. What was written is counted at once, and goes out in this order, whoever waits for it.
+        """
+        self.check_stdin(offset)
+        if offset is not None:
+            data = data[self.stdin_bytes - offset :]
+        if not data:
+            return
         try:
-            await self._open_stdin().write(data)
+            writing = self._open_stdin().write(data)
+            self.stdin_bytes += len(data)
+            await writing
         except (BrokenPipeError, ValueError) as exc:
             raise Conflict("nobody reads the job's stdin any more") from exc
 
@@ -191,9 +208,9 @@ class Run:
                 return {"input": stdin.content()}
         return {"stdin": PIPE}
 
-    def _record(self, stream: str, chunk: bytes) -> None:
+    def _record(self, stream: str, chunk: bytes) -> Awaitable[None] | None:
         try:
-            self.journal.write(stream, chunk)
+            return self.journal.write(stream, chunk)
         except Exception as exc:
             self._error = f"stopped because its output could not be recorded: {exc}"
             raise
@@ -212,7 +229,8 @@ class Run:
         error: str | None = None,
         result: Result[bytes] | None = None,
     ) -> None:
-        stdout, stderr = self._finish_output()
+        written = (result.stdout_total, result.stderr_total) if result else (0, 0)
+        stdout, stderr = self._finish_output(written)
         status = result.status if result else None
         self.end = End(
             state=state,
@@ -231,10 +249,10 @@ class Run:
         )
         self._on_end(self)
 
-    def _finish_output(self) -> tuple[Stream, Stream]:
+    def _finish_output(self, written: tuple[int, int]) -> tuple[Stream, Stream]:
         journal = self.journal
         try:
-            self.content = journal.finish()
+            self.content = journal.finish(written)
             stdout = Stream(journal.bytes("stdout"), journal.dropped("stdout"))
             return stdout, Stream(journal.bytes("stderr"), journal.dropped("stderr"))
         except Exception as exc:  # the job has ended all the same

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from service.errors import Conflict, LedgerError, NoRoom
-from service.jobs import End, Job, Spec
+from service.jobs import End, Job, Spec, StoredSpec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start
 from service.peers.notices import Peers
@@ -80,6 +81,7 @@ class Runner:
         self._recording = Recording(ledger, owner, self.runs, self._tasks, self._tell_changes)
         self._cgroups = cgroups
         self._recovery = Recovery(ledger, peers, journals, owner, cgroups)
+        self._answers_held = 0  # for jobs that run elsewhere
         self._idle = asyncio.Event()
 
     async def start(self) -> None:
@@ -92,18 +94,22 @@ class Runner:
         self.background.start("the look for work", self._look_regularly)
 
     async def drain(self, limit_s: float) -> None:
-        """Take no more work, let what runs end or stop it after `limit_s`; await every record."""
+        """Take no more work, let what runs end or stop it after `limit_s`; await every record.
+
+        Answers that are held for a job are held on, as long as that takes, wherever the job runs.
+        """
         self.is_draining = True
         self._slots.close()
         self._claiming.know_of_work(True)  # nothing that we should be told of
-        self.waiters.release()
         try:
             await asyncio.wait_for(self._wait_idle(), limit_s)
         except TimeoutError:
             log.warning("the drain limit is over: stopping %d jobs", len(self.runs))
+            self.waiters.release()
             for run in list(self.runs.values()):
                 run.cancel("stopped because the service was stopped")
             await self._wait_idle()
+        self.waiters.release()
         if self._cgroups:
             self._cgroups.remove(self.owner)
 
@@ -135,7 +141,8 @@ class Runner:
             if run.end is not None and run.written.done():
                 return job.ended(run.end, self.owner, run.cancel_requested)
         if (left := until - loop.time()) > 0:
-            await self.waiters.wait(job.id, "ended", left)
+            with self._held():
+                await self.waiters.wait(job.id, "ended", left)
         return await self._ledger.get(job.id)
 
     async def cancel(self, id: str) -> tuple[Job, bool]:
@@ -182,7 +189,10 @@ class Runner:
         output_bytes = claim.spec.limits.output_bytes
         if output_bytes is None:
             output_bytes = self._settings.output_bytes
-        journal = Journal(self._journals, claim.id, output_bytes=output_bytes)
+        is_awaited = isinstance(claim.spec, StoredSpec) and claim.spec.awaits_reader
+        journal = Journal(
+            self._journals, claim.id, output_bytes=output_bytes, is_awaited=is_awaited
+        )
         self.runs[claim.id] = run = Run(claim, journal, self._inherited, self._ended)
         self._starting.add(run)
         if is_unwanted:
@@ -302,10 +312,24 @@ class Runner:
             self._on_work()
 
     async def _wait_idle(self) -> None:
-        while self._tasks or self.runs:
+        while self._is_busy:
             self._idle.clear()  # it tells of the time before, too
             await self._idle.wait()
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """While an answer is held the process has something to do."""
+        self._answers_held += 1
+        try:
+            yield
+        finally:
+            self._answers_held -= 1
+            self._check_idle()
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._tasks or self.runs or self._answers_held)
+
     def _check_idle(self) -> None:
-        if not self._tasks and not self.runs:
+        if not self._is_busy:
             self._idle.set()

@@ -6,6 +6,7 @@ output      a job's output: raw, and as a journal
 events      changes of state of all jobs
 stdin       bytes for an open stdin
 streaming   an answer that goes on while something happens
+streams     all of these: how many there may be, and whose turn it is
 health      livez, readyz, metrics
 readiness   whether the ledger can be written
 openapi     the contract as OpenAPI 3.1, made from the same types

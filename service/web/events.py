@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.web.handler import encode
 from service.web.query import SEQ_MAX, Parameters
-from service.web.streaming import RECONNECT_MS, Parts, StreamingHandler
+from service.web.streaming import EVENTS, RECONNECT_MS, Parts, StreamingHandler
 
 BATCH = 200
 
@@ -20,10 +20,11 @@ class EventsHandler(StreamingHandler):
             after = parameters.number("after", 0, least=0, most=SEQ_MAX)
         if after is None:
             after = await self.application.ledger.last_event()
-        await self.stream("text/event-stream", self._events(after))
+        await self.stream(EVENTS, self._events(after))
 
     async def _events(self, after: int) -> Parts:
-        yield b"retry: %d\n\n" % RECONNECT_MS
+        # with the first event: some clients take a block without data for an empty event
+        retry = b"retry: %d\n" % RECONNECT_MS
         changes = self.application.runner.waiters.changes
         with changes.watched():
             while True:
@@ -31,6 +32,11 @@ class EventsHandler(StreamingHandler):
                 events = await self.application.ledger.events(after, BATCH)
                 for event in events:
                     after = event.seq
-                    yield b"event: state\nid: %d\ndata: %s\n\n" % (after, encode(event.job))
+                    yield b"%sevent: state\nid: %d\ndata: %s\n\n" % (
+                        retry,
+                        after,
+                        encode(event.job),
+                    )
+                    retry = b""
                 if not events:
                     await changes.wait(seen)

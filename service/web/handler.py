@@ -28,6 +28,7 @@ from service.web import problems
 from service.web.access import Access
 from service.web.readiness import Readiness
 from service.web.sessions import Sessions
+from service.web.streams import Streams
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class App(Application):
         self.relay = Relay(self.state, token)
         self.outputs = Outputs(ledger, runner, self.relay, self.journals)
         self.readiness = Readiness(ledger)
-        self.streams: set[Any] = set()
+        self.streams = Streams(settings.http.streams, settings.jobs.running)
         super().__init__(routes, log_function=_log_request)
 
 

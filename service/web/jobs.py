@@ -10,13 +10,13 @@ import msgspec
 
 from service import checks, journal
 from service.errors import Conflict, Invalid, OwnerGone, Problem
-from service.jobs import Job, Spec, signal_number
+from service.jobs import Job, Spec, StoredSpec, signal_number
 from service.ledger import Asked
 from service.output.included import with_output
 from service.running.runner import Accepted
 from service.web.handler import Handler
 from service.web.problems import problem_of, wrong_field
-from service.web.query import Parameters, list_query, wait_preference
+from service.web.query import Parameters, list_query, prefers_lossless, wait_preference
 
 BATCH_MAX = 1000
 KEY_MAX = 255
@@ -76,9 +76,11 @@ class JobsHandler(_JobAnswer):
         if body.lstrip()[:1] == b"[":
             await self._batch(body, key, fingerprint)
             return
-        accepted = await self.application.runner.submit(
-            [checks.decode(body, Spec)], key=key, fingerprint=fingerprint
-        )
+        spec = checks.decode(body, Spec)
+        if prefers_lossless(self.request):
+            self.set_header("Preference-Applied", "lossless")
+            spec = StoredSpec(**msgspec.structs.asdict(spec), awaits_reader=True)
+        accepted = await self.application.runner.submit([spec], key=key, fingerprint=fingerprint)
         await self.answer_accepted(accepted)
 
     async def get(self) -> None:

@@ -158,6 +158,7 @@ def _paths() -> Node:
                 "The journal: what the job printed, in the order it was read",
                 parameters=[
                     _FOLLOW,
+                    _LOSSLESS,
                     _query("after", {"type": "integer"}),
                     _header("Last-Event-ID"),
                 ],
@@ -172,7 +173,10 @@ def _paths() -> Node:
             "post": _operation(
                 "stdin",
                 "Write bytes to the open stdin of a running job",
-                parameters=[_query("close", {"type": "boolean"})],
+                parameters=[
+                    _query("offset", {"type": "integer"}),
+                    _query("close", {"type": "boolean"}),
+                ],
                 body=_BYTES,
                 media_type="application/octet-stream",
                 answers={"204": {"description": "written"}},
@@ -208,7 +212,7 @@ def _stream(stream: str) -> Node:
         "get": _operation(
             stream,
             f"The bytes of {stream} kept so far",
-            parameters=[_FOLLOW, _header("Range")],
+            parameters=[_FOLLOW, _LOSSLESS, _header("Range")],
             answers={"200": content, "206": content},
             problems=["404", "416"],
         ),
@@ -285,6 +289,7 @@ _ID: Node = {
 _BYTES: Node = {"type": "string", "format": "binary"}
 _OUTPUT = _query("output", {"type": "boolean"})
 _FOLLOW = _query("follow", {"type": "boolean"})
+_LOSSLESS = _query("lossless", {"type": "boolean"})
 _PAGE: Node = {
     "type": "object",
     "required": ["jobs", "next_cursor"],

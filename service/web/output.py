@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 
 from service.jobs import Job
 from service.journal import Reader
 from service.output.outputs import Items, read
+from service.output.parts import AnyItem, packed, slices
 from service.peers.relay import is_relayed
 from service.web.handler import encode
+from service.web.problems import wrong_field
 from service.web.query import SEQ_MAX, Parameters, byte_range
-from service.web.streaming import RECONNECT_MS, Parts, StreamingHandler
+from service.web.streaming import EVENTS, RECONNECT_MS, Parts, StreamingHandler
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024
 
 
-class StreamHandler(StreamingHandler):
+class _Output(StreamingHandler):
+    """What both kinds of output have in common."""
+
+    def follow(self, job: Job, after: int, *, is_lossless: bool) -> Items:
+        """Follow the job to its end, through the process that owns it."""
+        return self.application.outputs.follow(
+            job, after, only_here=is_relayed(self.request), is_lossless=is_lossless
+        )
+
+    def follow_and_lossless(self, parameters: Parameters) -> tuple[bool, bool]:
+        """Read two parameters: whether to go on to the end, and whether the job is to wait."""
+        should_follow = bool(parameters.boolean("follow"))
+        is_lossless = bool(parameters.boolean("lossless"))
+        if is_lossless and not should_follow:
+            raise wrong_field("lossless", "only together with follow=true")
+        return should_follow, is_lossless
+
+
+class StreamHandler(_Output):
     """`/v1/jobs/ID/stdout` and `/stderr`: the bytes of one stream that were kept."""
 
     async def get(self, id: str, stream: str) -> None:
         """Answer the bytes so far, or with `follow` go on until the job has ended."""
-        should_follow = Parameters(self.request, ("follow",)).boolean("follow")
+        parameters = Parameters(self.request, ("follow", "lossless"))
+        should_follow, is_lossless = self.follow_and_lossless(parameters)
         job = await self.application.ledger.get(id)
         if should_follow:
-            await self._follow(job, stream)
+            items = self.follow(job, 0, is_lossless=is_lossless)
+            await self.stream("application/octet-stream", _content(items, stream))
         elif not await self.relayed(job):
             await self._answer(await self.application.outputs.reader(job), stream)
 
@@ -48,57 +71,80 @@ class StreamHandler(StreamingHandler):
                 self.detach().close()
                 return
             start += len(data)
+            await self.application.streams.turn()
             self.write(data)
             await self.flush()
 
-    async def _follow(self, job: Job, stream: str) -> None:
-        only_here = is_relayed(self.request)
-        items = self.application.outputs.follow(job, 0, only_here=only_here)
-        await self.stream("application/octet-stream", _content(items, stream))
 
-
-class OutputHandler(StreamingHandler):
+class OutputHandler(_Output):
     """`/v1/jobs/ID/output`: the journal as NDJSON or as server-sent events."""
 
     async def get(self, id: str) -> None:
         """Answer the items after a seq; with `follow`, go on until the job has ended."""
-        parameters = Parameters(self.request, ("follow", "after"))
+        parameters = Parameters(self.request, ("follow", "lossless", "after"))
         after = self.last_event_id()
         if after is None:
             after = parameters.number("after", 0, least=0, most=SEQ_MAX)
+        should_follow, is_lossless = self.follow_and_lossless(parameters)
         job = await self.application.ledger.get(id)
-        if parameters.boolean("follow"):
-            only_here = is_relayed(self.request)
-            items = self.application.outputs.follow(job, after, only_here=only_here)
+        if should_follow:
+            items = self.follow(job, after, is_lossless=is_lossless)
         elif await self.relayed(job):
             return
         else:
             items = read(await self.application.outputs.reader(job), after)
-        if "text/event-stream" in self.request.headers.get("Accept", ""):
-            await self.stream("text/event-stream", self._events(job.id, items))
+        # without `follow`, what a job has printed that ended meanwhile is not all told
+        tells_end = should_follow or job.has_ended
+        if EVENTS in self.request.headers.get("Accept", ""):
+            await self.stream(EVENTS, self._events(job.id, items, tells_end))
         else:
-            await self.stream("application/x-ndjson", self._ndjson(job.id, items))
+            await self.stream("application/x-ndjson", self._ndjson(job.id, items, tells_end))
 
-    async def _ndjson(self, id: str, items: Items) -> Parts:
-        async with aclosing(items):
-            async for item in items:
-                yield item.json() + b"\n"
-        job = await self.application.ledger.get(id)
-        if job.has_ended:
-            yield b'{"job":' + encode(job) + b"}\n"
+    async def _ndjson(self, id: str, items: Items, tells_end: bool) -> Parts:
+        json = self.application.outputs.encoder.json
 
-    async def _events(self, id: str, items: Items) -> Parts:
-        yield f"retry: {RECONNECT_MS}\n\n".encode()
-        async with aclosing(items):
-            async for item in items:
-                yield b"event: output\nid: %d\ndata: %s\n\n" % (item.seq, item.json())
-        job = await self.application.ledger.get(id)
-        if job.has_ended:
-            yield b"event: end\ndata: %s\n\n" % encode(job)
+        def lines(some: Sequence[AnyItem]) -> Iterator[bytes]:
+            for item in some:
+                yield from json(id, item)
+                yield b"\n"
+
+        async for part in _parts(items, lines):
+            yield part
+        if tells_end:
+            yield b'{"job":' + encode(await self.application.ledger.get(id)) + b"}\n"
+
+    async def _events(self, id: str, items: Items, tells_end: bool) -> Parts:
+        json = self.application.outputs.encoder.json
+        # with the first event: some clients take a block without data for an empty event
+        retry = f"retry: {RECONNECT_MS}\n".encode()
+
+        def events(some: Sequence[AnyItem]) -> Iterator[bytes]:
+            nonlocal retry
+            for item in some:
+                yield b"%sevent: output\nid: %d\ndata: " % (retry, item.seq)
+                yield from json(id, item)
+                yield b"\n\n"
+                retry = b""
+
+        async for part in _parts(items, events):
+            yield part
+        if tells_end:
+            job = await self.application.ledger.get(id)
+            yield b"%sevent: end\ndata: %s\n\n" % (retry, encode(job))
+
+
+async def _parts(items: Items, form: Callable[[Sequence[AnyItem]], Iterator[bytes]]) -> Parts:
+    async with aclosing(items):
+        async for some in items:
+            for part in packed(form(some)):
+                yield part
 
 
 async def _content(items: Items, stream: str) -> Parts:
-    async with aclosing(items):
-        async for item in items:
-            if item.stream == stream and item.data:
-                yield item.data
+    def content(some: Sequence[AnyItem]) -> Iterator[bytes]:
+        for item in some:
+            if item.stream == stream:
+                yield from slices(item.data)
+
+    async for part in _parts(items, content):
+        yield part

@@ -19,6 +19,7 @@ from service.errors import (
     OwnerGone,
     Problem,
     ServiceError,
+    StdinGap,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,6 +55,10 @@ class NotJson(ServiceError):
     """The body's Content-Type is not `application/json`."""
 
 
+class TooManyStreams(ServiceError):
+    """This process has no room for one more answer that goes on."""
+
+
 class RangeNotSatisfiable(ServiceError):
     """The Range lies outside of what there is: `size` bytes."""
 
@@ -80,6 +85,7 @@ STATUS: dict[type[ServiceError], int] = {
     Failing: 503,
     NoRoom: 503,
     OwnerGone: 503,
+    TooManyStreams: 503,
     LedgerError: 503,
 }
 
@@ -91,6 +97,8 @@ def problem_of(error: BaseException) -> Problem:
     if status == 500:
         detail = "an error inside squall; its log says more"
         return Problem(title=title, status=status, detail=detail)
+    if isinstance(error, StdinGap):
+        return Problem(title=title, status=status, detail=str(error), offset=error.offset)
     if not isinstance(error, Invalid):
         return Problem(title=title, status=status, detail=str(error))
     detail = "the request has wrong fields: " + str(error)
@@ -106,7 +114,15 @@ def headers_of(error: BaseException) -> dict[str, str]:
             return {"Allow": allowed}
         case RangeNotSatisfiable(size=size):
             return {"Content-Range": f"bytes */{size}"}
-        case Full() | Draining() | Failing() | NoRoom() | OwnerGone() | LedgerError():
+        case (
+            Full()
+            | Draining()
+            | Failing()
+            | NoRoom()
+            | OwnerGone()
+            | TooManyStreams()
+            | LedgerError()
+        ):
             return {"Retry-After": str(RETRY_AFTER_S)}
     return {}
 

@@ -107,6 +107,12 @@ def list_query(request: HTTPServerRequest) -> Query:
     )
 
 
+def prefers_lossless(request: HTTPServerRequest) -> bool:
+    """Whether `Prefer: lossless` says that a reader is on its way who wants every byte."""
+    preferences = ",".join(request.headers.get_list("Prefer")).split(",")
+    return "lossless" in (preference.strip().lower() for preference in preferences)
+
+
 def wait_preference(request: HTTPServerRequest, most: float) -> float | None:
     """Return the seconds of `Prefer: wait=SECONDS` (RFC 7240); None when it isn't asked for."""
     for preference in ",".join(request.headers.get_list("Prefer")).split(","):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from tornado.http1connection import HTTP1Connection
 
 from service.errors import Conflict
@@ -11,23 +9,21 @@ from service.jobs import SECONDS_MAX, Job
 from service.peers.relay import Upload, is_relayed
 from service.running.run import Run
 from service.web.handler import Handler
-from service.web.query import Parameters
+from service.web.query import SEQ_MAX, Parameters
 
 # How long a piece waits for a job that is accepted and not claimed yet.
 CLAIM_S = 10.0
 PIECE_MAX = 2**53
 
 
-class _Target(Protocol):
-    """Where the bytes go: the command here, or the process that owns it."""
-
-    async def write(self, data: bytes) -> None: ...
-
-
 class StdinHandler(Handler):
-    """`/v1/jobs/ID/stdin`."""
+    """`/v1/jobs/ID/stdin`.
 
-    _target: _Target
+    With `offset` a piece says how many bytes were sent before it, so that it can be sent again
+    when a connection broke: what has come already is left out.
+    """
+
+    _target: _Command | Upload | None = None
     _failure: Conflict | None = None
 
     async def prepare(self) -> None:
@@ -37,11 +33,15 @@ class StdinHandler(Handler):
         if isinstance(connection, HTTP1Connection):
             connection.set_max_body_size(PIECE_MAX)
             connection.set_body_timeout(SECONDS_MAX)
-        self._should_close = Parameters(self.request, ("close",)).boolean("close")
+        parameters = Parameters(self.request, ("close", "offset"))
+        self._should_close = parameters.boolean("close")
+        offset = None
+        if parameters.one("offset") is not None:
+            offset = parameters.number("offset", 0, least=0, most=SEQ_MAX)
         job = await self._claimed(self.path_kwargs["id"])
         run = self.application.runner.runs.get(job.id)
         if run is not None:
-            self._target = _Command(run)
+            self._target = _Command(run, offset)
         elif job.has_ended or job.owner is None or is_relayed(self.request):
             raise Conflict("the job is not running")
         else:
@@ -54,7 +54,7 @@ class StdinHandler(Handler):
 
     async def data_received(self, chunk: bytes) -> None:
         """Pass a piece on; the next one is read from the client when this one is taken."""
-        if self._failure is None:
+        if self._failure is None and self._target is not None:
             try:
                 await self._target.write(chunk)
             except Conflict as exc:
@@ -67,10 +67,15 @@ class StdinHandler(Handler):
             return
         if self._failure is not None:
             raise self._failure
-        if self._should_close and isinstance(self._target, _Command):
-            self._target.run.close_stdin()
+        if self._should_close and self._target is not None:
+            self._target.close()
         self.set_status(204)
         self.finish()
+
+    def on_connection_close(self) -> None:
+        """Break off what is passed on: the owner must not take a part for the whole."""
+        if isinstance(self._target, Upload):
+            self._target.break_off()
 
     async def _claimed(self, id: str) -> Job:
         job = await self.application.ledger.get(id)
@@ -81,9 +86,18 @@ class StdinHandler(Handler):
 
 
 class _Command:
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        run.check_stdin()
+    """The command, when it runs here."""
+
+    def __init__(self, run: Run, offset: int | None) -> None:
+        run.check_stdin(offset)
+        self._run = run
+        self._offset = offset
 
     async def write(self, data: bytes) -> None:
-        await self.run.write_stdin(data)
+        offset = self._offset
+        if offset is not None:
+            self._offset = offset + len(data)
+        await self._run.write_stdin(data, offset)
+
+    def close(self) -> None:
+        self._run.close_stdin()

@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import threading
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,13 +105,61 @@ def test_options_become_the_spec(squall: Squall) -> None:
     assert job["stop"] == {"signal": "SIGINT", "grace": 1.5}
 
 
-def test_output_that_was_not_kept_is_counted(squall: Squall) -> None:
-    done = squall(
-        "run", "--limit", "output_bytes=1000", "sh", "-c", "sleep 0.1; head -c 5000000 /dev/zero"
-    )
+def test_large_output_to_a_file_is_whole(squall: Squall, blob: Path) -> None:
+    with (blob.parent / "copy").open("wb") as copy:
+        done = subprocess.run([SQUALL, "run", "cat", blob], env=squall.environ, stdout=copy)
     assert done.returncode == 0
-    if len(done.stdout) < 5_000_000:  # else it was read before it was dropped
-        assert "bytes of stdout were not kept" in error(done)
+    assert (blob.parent / "copy").read_bytes() == blob.read_bytes()
+    assert squall.newest()["stdout"]["dropped"] > 0  # kept are head and tail only, as ever
+
+
+def test_output_is_whole_however_little_of_it_is_kept(squall: Squall, tmp_path: Path) -> None:
+    content = os.urandom(2_000_000)
+    (tmp_path / "content").write_bytes(content)
+    for kept in ("0", "1000"):
+        done = squall("run", "--limit", f"output_bytes={kept}", "cat", "content", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, content)
+
+
+def test_a_slow_reader_holds_the_command_back(squall: Squall, tmp_path: Path) -> None:
+    script = "head -c 30000000 /dev/zero; touch printed"
+    with squall.start("run", "--cwd", str(tmp_path), "sh", "-c", script) as process:
+        assert process.stdout is not None
+        shown = process.stdout.read(1)
+        job_id = squall.newest()["id"]
+        path = f"/v1/jobs/{job_id}/stdout"
+        # as much as all that lies between them can hold: it has stopped when nothing comes for long
+        sizes = [-1, 0]
+        while sizes[-1] != sizes[-2]:
+            time.sleep(0.5)
+            sizes.append(kept(squall, path))
+        assert not (tmp_path / "printed").exists()
+        shown += process.stdout.read()
+        assert process.wait(30) == 0
+    assert shown == bytes(30_000_000)
+
+
+def test_large_output_over_breaking_connections_is_whole(
+    squall: Squall, blob: Path, breaking: str
+) -> None:
+    with (blob.parent / "copy").open("wb") as copy:
+        command = [SQUALL, "run", "--limit", "output_bytes=8M", "cat", blob]
+        done = subprocess.run(command, env=squall.environ | {"SQUALL_URL": breaking}, stdout=copy)
+    assert done.returncode == 0
+    assert (blob.parent / "copy").read_bytes() == blob.read_bytes()
+
+
+def test_output_that_was_lost_is_a_failure(squall: Squall, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    script = f"head -c 5000000 /dev/zero; echo end; cat {tmp_path}/fifo"
+    # nobody reads from the start: this job does not wait
+    job_id = squall("submit", "--limit", "output_bytes=1000", "sh", "-c", script).stdout.decode()
+    wait_until(lambda: b"end" in squall("logs", job_id.strip()).stdout)
+    with squall.start("logs", "-f", job_id.strip()) as process:
+        assert process.stderr is not None
+        assert b"bytes of stdout were not kept" in process.stderr.readline()
+        (tmp_path / "fifo").write_text("")
+        assert process.wait(30) == 125
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -204,11 +254,40 @@ def test_refused_spec_names_every_field(squall: Squall) -> None:
     assert "stop.grace: " in error(done)
 
 
+def kept(squall: Squall, path: str) -> int:
+    """How many bytes of a running job's output are kept by now."""
+    request = urllib.request.Request(squall.url + path, method="HEAD")
+    token = (squall.state_dir / "token").read_text().strip()
+    request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return int(answer.headers["Content-Length"])
+
+
+@pytest.fixture
+def blob(tmp_path: Path) -> Path:
+    """A file of 60 MB, much more than is kept of a stream."""
+    (tmp_path / "blob").write_bytes(os.urandom(60_000_000))
+    return tmp_path / "blob"
+
+
 @pytest.fixture
 def unreliable(squall: Squall) -> Iterator[str]:
     """An address of the service where connections break: after no byte of the first answer, after
     some 2,000 of the others.
     """
+    with front(squall, itertools.chain([0], itertools.repeat(2000)), 700) as url:
+        yield url
+
+
+@pytest.fixture
+def breaking(squall: Squall) -> Iterator[str]:
+    """An address of the service where each connection breaks after 10 MB of the answer."""
+    with front(squall, itertools.repeat(10_000_000), 65_536) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def front(squall: Squall, limits: Iterator[int], block: int) -> Iterator[str]:
     port = int(squall.url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -216,7 +295,7 @@ def unreliable(squall: Squall) -> Iterator[str]:
             with client, socket.create_connection(("127.0.0.1", port)) as service:
                 while True:
                     for ready in select.select([client, service], [], [])[0]:
-                        data = ready.recv(700)
+                        data = ready.recv(block)
                         left -= len(data) if ready is service else 0
                         if not data or left < 0:
                             return
@@ -227,12 +306,11 @@ def unreliable(squall: Squall) -> Iterator[str]:
                 forward(client, left)
 
         def accept() -> None:
-            for number in itertools.count():
+            for left in limits:
                 try:
                     client, _ = server.accept()
                 except OSError:
                     return  # the test is over
-                left = 2_000 if number else 0
                 threading.Thread(target=quietly, args=(client, left), daemon=True).start()
 
         thread = threading.Thread(target=accept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import pty
 import select
@@ -11,7 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -193,14 +194,24 @@ def test_in_the_background_the_terminal_is_left_to_the_shell(squall: Squall) -> 
     assert b"Stopped" not in seen
 
 
-def test_a_doubt_about_a_piece_cancels_the_job(squall: Squall, cutting: str) -> None:
-    with start(squall, "--", "sh", "-c", "trap '' PIPE; cat >&2", SQUALL_URL=cutting) as process:
-        say(process, b"cut\n")
+def test_a_piece_whose_answer_is_lost_arrives_once(squall: Squall, cutting: str) -> None:
+    content = os.urandom(MIB)
+    done = squall("run", "cat", stdin=content, SQUALL_URL=cutting)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == content
+
+
+def test_input_that_cannot_arrive_whole_cancels_the_job(
+    squall: Squall, losing: tuple[str, threading.Event]
+) -> None:
+    url, has_lost = losing
+    with start(squall, "--", "sh", "-c", "trap '' PIPE; cat >&2", SQUALL_URL=url) as process:
+        say(process, b"lost\n")
+        assert has_lost.wait(PATIENCE_S)
+        say(process, b"more\n")
         assert process.wait(PATIENCE_S) == 125
         assert process.stderr is not None
-        said = process.stderr.read()
-    assert b"how much of standard input has arrived" in said
-    assert said.count(b"cut\n") <= 1
+        assert b"standard input did not arrive whole" in process.stderr.read()
     assert squall.newest()["state"] == "cancelled"
 
 
@@ -215,20 +226,59 @@ def test_term_while_input_is_open_cancels_the_job(squall: Squall) -> None:
 
 @pytest.fixture
 def cutting(squall: Squall) -> Iterator[str]:
-    """An address of the service where a piece of stdin arrives, and its answer never does."""
+    """An address of the service where stdin arrives, and every other answer to that is lost."""
+    lost = itertools.cycle([True, False])
+
+    def answer(request: bytes, answer: bytes) -> bytes | None:
+        return None if b"/stdin?" in request and next(lost) else answer
+
+    with between(squall, answer) as url:
+        yield url
+
+
+@pytest.fixture
+def losing(squall: Squall) -> Iterator[tuple[str, threading.Event]]:
+    """An address of the service that takes a piece of stdin, says so, and forgets it."""
+    has_lost = threading.Event()
+
+    def answer(request: bytes, answer: bytes) -> bytes | None:
+        if b"/stdin?offset=0" not in request:
+            return answer
+        has_lost.set()
+        return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+
+    with between(squall, answer, passes=lambda request: b"/stdin?offset=0" not in request) as url:
+        yield url, has_lost
+
+
+@contextlib.contextmanager
+def between(
+    squall: Squall,
+    change: Callable[[bytes, bytes], bytes | None],
+    passes: Callable[[bytes], bool] = lambda request: True,
+) -> Iterator[str]:
+    """A proxy that changes the answers, or breaks off in their place."""
     port = int(squall.url.rpartition(":")[2])
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def forward(client: socket.socket) -> None:
             with client, socket.create_connection(("127.0.0.1", port)) as service:
-                is_piece = False
+                first = b""
                 while True:
                     for ready in select.select([client, service], [], [])[0]:
                         data = ready.recv(65_536)
-                        is_piece = is_piece or b"/stdin HTTP" in data
-                        if not data or (is_piece and ready is service):
+                        if ready is client:
+                            first = first or data
+                            if data and passes(first):
+                                service.sendall(data)
+                            elif data:
+                                client.sendall(change(first, b"") or b"")
+                                return
+                        answer = change(first, data) if data and ready is service else data
+                        if not answer:
                             return
-                        (service if ready is client else client).sendall(data)
+                        if ready is service:
+                            client.sendall(answer)
 
         def quietly(client: socket.socket) -> None:
             with contextlib.suppress(ConnectionError):  # one of the two broke off first

@@ -124,7 +124,7 @@ def no_descriptors() -> Iterator[None]:
 async def test_without_descriptors_output_stays_in_memory_until_there_are_some(
     io_loop: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.journal.journal.RETRY_S", 0.01)
+    monkeypatch.setattr("service.journal.store.RETRY_S", 0.01)
     journal = Journal(tmp_path, ID, output_bytes=OUTPUT_BYTES)
     with no_descriptors():
         for _ in range(10):

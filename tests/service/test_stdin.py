@@ -75,3 +75,60 @@ def test_stdin_that_nobody_reads_any_more_is_409(service, port):
     eventually(lambda: service.ask("GET", path).body == b"closed\n")
     assert write(service, job, bytes(1_000_000), port=port).status == 409
     service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+
+
+def test_a_piece_that_is_sent_again_arrives_once(service, port):
+    job = service.submit("cat", stdin="open", port=service.ports[0])
+    assert write(service, job, b"abc", "?offset=0", port=port).status == 204
+    assert write(service, job, b"abc", "?offset=0", port=port).status == 204
+    assert write(service, job, b"bcde", "?offset=1", port=port).status == 204
+    assert write(service, job, b"fg", port=port).status == 204  # what says nothing comes after
+    assert write(service, job, b"", "?offset=7&close=true", port=port).status == 204
+    ended = service.wait_state(job["id"], "succeeded")
+    assert service.get(ended["id"], query="?output=true")["stdout"]["text"] == "abcdefg"
+
+
+def test_a_piece_beyond_what_has_come_is_409_with_the_offset(service, port):
+    job = service.submit("cat", stdin="open", port=service.ports[0])
+    assert write(service, job, b"abc", "?offset=0", port=port).status == 204
+    refused = write(service, job, b"x", "?offset=5&close=true", port=port)
+    assert (refused.status, refused.json["offset"]) == (409, 3)
+    assert "3 bytes" in refused.json["detail"]
+    assert write(service, job, b"d", "?offset=3&close=true", port=port).status == 204
+    ended = service.wait_state(job["id"], "succeeded")
+    assert service.get(ended["id"], query="?output=true")["stdout"]["text"] == "abcd"
+
+
+def test_the_piece_that_closes_stdin_may_be_sent_again(service, port):
+    script = "cat; exec <&-; echo; sleep 60"
+    job = service.submit("sh", "-c", script, stdin="open", port=service.ports[0])
+    for _ in range(2):
+        assert write(service, job, b"abc", "?offset=0&close=true", port=port).status == 204
+    path = f"/v1/jobs/{job['id']}/stdout"
+    eventually(lambda: service.ask("GET", path).body == b"abc\n")
+    assert write(service, job, b"abcd", "?offset=0", port=port).status == 409
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "1e3", str(2**60)])
+def test_an_offset_that_is_none_is_named(service, offset):
+    job = service.submit("cat", stdin="open", port=service.ports[0])
+    refused = write(service, job, b"", f"?offset={offset}")
+    assert (refused.status, refused.json["errors"][0]["field"]) == (422, "offset")
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+
+
+def test_a_piece_that_breaks_off_elsewhere_is_gone_on_with(service):
+    job = service.submit("cat", stdin="open", port=service.ports[0])
+    data = os.urandom(3_000_000)
+    with socket.create_connection(("127.0.0.1", service.ports[1])) as client:
+        head = (
+            f"POST /v1/jobs/{job['id']}/stdin?offset=0&close=true HTTP/1.1\r\nHost: localhost\r\n"
+        )
+        head += f"Authorization: Bearer {service.token}\r\nContent-Length: {len(data)}\r\n\r\n"
+        client.sendall(head.encode() + data[:1_000_000])
+    for port in service.ports:
+        query = "?offset=0&close=true"
+        assert write(service, job, data, query, port=port).status in (204, 409)  # it has ended
+    ended = service.wait_state(job["id"], "succeeded")
+    assert service.ask("GET", f"/v1/jobs/{ended['id']}/stdout").body == data

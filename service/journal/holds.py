@@ -1,0 +1,138 @@
+"""Readers that want every byte: the job waits for them, as a pipe's writer does for its reader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from service.journal.recent import RECENT_BYTES, Recent
+
+GONE_S = 10.0  # so long the job waits for a reader that went away to come back
+UNREAD_BYTES = 256 * 1024  # so much may be unread
+HELD_BYTES = 512 * 1024  # so much stays in memory: what is unread, and what may be asked for again
+
+
+class Hold:
+    """One such reader: the number of the last item that it has taken."""
+
+    __slots__ = ("seq", "timer")
+
+    def __init__(self, seq: int) -> None:
+        """Begin after an item."""
+        self.seq = seq
+        self.timer: asyncio.TimerHandle | None = None  # runs while the reader is gone
+
+
+class Holds:
+    """All of them, for one journal; it costs nothing while there are none.
+
+    No more than `UNREAD_BYTES` are unread by any of them, and what one has not read is in memory
+    or among the bytes that are kept: nothing else is dropped before it was read.
+    """
+
+    __slots__ = ("_bound", "_holds", "_last", "_on_change", "_recent", "_waiting")
+
+    def __init__(
+        self, recent: Recent, tail: int, last: Callable[[], int], on_change: Callable[[], None]
+    ) -> None:
+        """Watch the items in `recent`, of which the last `tail` bytes are kept after the end."""
+        self._recent = recent
+        self._bound = min(UNREAD_BYTES, tail)
+        self._last = last
+        self._on_change = on_change
+        self._holds: list[Hold] = []
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def __bool__(self) -> bool:
+        """Whether there are any, or one may come back."""
+        return bool(self._holds)
+
+    def expect(self) -> None:
+        """Hold on for a reader that is yet to come, as for one that is gone for a moment."""
+        self._leave(self._add(0))
+
+    @contextmanager
+    def held(self, after: int) -> Iterator[Hold]:
+        """Hold the job for a reader that has all items up to `after`, and says what it takes.
+
+        A reader that leaves without the last item has `GONE_S` to come back, on any connection.
+        """
+        self._return(after)
+        hold = self._add(after)
+        try:
+            yield hold
+        finally:
+            if hold in self._holds:
+                self._leave(hold)
+
+    def take(self, hold: Hold, seq: int) -> None:
+        """The reader has taken all items up to this number."""
+        hold.seq = seq
+        self._check()
+
+    def end(self, hold: Hold) -> None:
+        """The reader wants no more."""
+        if hold in self._holds:  # else all were ended
+            self._holds.remove(hold)
+            self._changed()
+
+    def pause(self) -> asyncio.Future[None] | None:
+        """Return what is done when more may be written; None when that is now."""
+        if not self._holds or self._unread() <= self._bound:
+            return None
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        return waiting
+
+    def close(self) -> None:
+        """Hold no more."""
+        for hold in self._holds:
+            if hold.timer is not None:
+                hold.timer.cancel()
+        self._holds.clear()
+        self._changed()
+
+    def _add(self, seq: int) -> Hold:
+        hold = Hold(seq)
+        self._holds.append(hold)
+        self._changed()
+        return hold
+
+    def _changed(self) -> None:
+        self._recent.limit = HELD_BYTES if self._holds else RECENT_BYTES
+        self._on_change()
+        self._check()
+
+    def _leave(self, hold: Hold) -> None:
+        hold.timer = asyncio.get_running_loop().call_later(GONE_S, self.end, hold)
+
+    def _return(self, after: int) -> None:
+        """End the wait for the reader that comes back: nobody says who it is, but it has got
+        about as much as it was sent.
+        """
+        gone = [hold for hold in self._holds if hold.timer is not None]
+        if gone:
+            hold = min(gone, key=lambda hold: abs(hold.seq - after))
+            if hold.timer is not None:
+                hold.timer.cancel()
+            self._holds.remove(hold)
+
+    def _check(self) -> None:
+        if self._waiting and (not self._holds or self._unread() <= self._bound // 2):
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                if not one.done():
+                    one.set_result(None)
+
+    def _unread(self) -> int:
+        """What the slowest one has not taken; more than any bound for one who still reads what
+        was there before it came.
+        """
+        return max(map(self._unread_by, self._holds))
+
+    def _unread_by(self, hold: Hold) -> int:
+        if hold.seq >= self._last():
+            return 0
+        unread = self._recent.behind(hold.seq)
+        return 1 << 62 if unread is None else unread

@@ -1,0 +1,149 @@
+"""Readers that want every byte: the job waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from service.journal import Item, Journal, holds
+
+from .model import ID
+
+pytestmark = pytest.mark.gen_test(timeout=60)
+
+CHUNK = bytes(range(256)) * 256  # 64 KiB, no text
+COUNT = 64
+
+
+@pytest.fixture(params=[0, 1, 1000, 1 << 20, 1 << 24])
+def journal(io_loop: object, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Journal]:
+    journal = Journal(tmp_path, ID, output_bytes=request.param)
+    yield journal
+    journal.close()
+
+
+async def write_all(journal: Journal, count: int = COUNT) -> None:
+    """As the library does: what `write` returns is awaited before more is read."""
+    for number in range(count):
+        pause = journal.write("stdout", number.to_bytes(4, "big") + CHUNK)
+        if pause is not None:
+            await pause
+        await asyncio.sleep(0)
+    journal.finish()
+
+
+def expected(count: int = COUNT) -> bytes:
+    return b"".join(number.to_bytes(4, "big") + CHUNK for number in range(count))
+
+
+async def read(journal: Journal, after: int = 0, stop_at: int = 1 << 60) -> list[Item]:
+    """Read until the end, or until an item with a number."""
+    found: list[Item] = []
+    async with aclosing(journal.follow(after, 1000, is_lossless=True)) as following:
+        async for items in following:
+            found += items
+            await asyncio.sleep(0.001)  # slower than the writer
+            if items[-1].seq >= stop_at:
+                break
+    return found
+
+
+def content(items: list[Item]) -> bytes:
+    assert not any(item.dropped for item in items)
+    return b"".join(item.data for item in items)
+
+
+async def test_a_slow_reader_gets_every_byte_whatever_is_kept(journal: Journal) -> None:
+    writing = asyncio.create_task(write_all(journal))
+    assert content(await read(journal)) == expected()
+    await writing
+
+
+async def test_two_readers_get_every_byte_each(journal: Journal) -> None:
+    one, other, _ = await asyncio.gather(read(journal), read(journal), write_all(journal))
+    assert content(one) == content(other) == expected()
+
+
+async def test_a_reader_that_comes_back_goes_on_without_loss(journal: Journal) -> None:
+    writing = asyncio.create_task(write_all(journal))
+    found: list[Item] = []
+    while not (journal.is_finished and found and found[-1].seq == journal.seq):
+        after = found[-1].seq if found else 0
+        found += await read(journal, after, stop_at=after + 5)
+    assert content(found) == expected()
+    await writing
+
+
+async def test_an_awaited_reader_gets_what_was_written_before_it_came(
+    io_loop: object, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1000, is_awaited=True)
+    writing = asyncio.create_task(write_all(journal))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not writing.done() and 0 < journal.bytes("stdout") < 1 << 20
+    assert content(await read(journal)) == expected()
+    await writing
+    journal.close()
+
+
+async def test_the_job_goes_on_when_the_reader_has_been_gone_for_long(
+    io_loop: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holds, "GONE_S", 0.01)
+    journal = Journal(tmp_path, ID, output_bytes=1000)
+    writing = asyncio.create_task(write_all(journal))
+    await read(journal, stop_at=5)
+    await writing
+    assert journal.dropped("stdout") == len(expected()) - 1000
+    journal.close()
+
+
+async def test_a_late_reader_stops_the_loss(io_loop: object, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1 << 20)
+    for number in range(COUNT):
+        journal.write("stdout", number.to_bytes(4, "big") + CHUNK)
+    lost = journal.dropped("stdout")
+    reading = asyncio.create_task(read(journal))
+    await asyncio.sleep(0)
+    await write_all(journal)
+    found = await reading
+    # what is on its way into the journal when it comes still has to be taken
+    assert lost <= sum(item.dropped for item in found) <= lost + 2 * len(CHUNK)
+    assert b"".join(item.data for item in found).endswith(expected())
+    journal.close()
+
+
+async def test_memory_is_bounded_and_given_back(io_loop: object, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1000, is_awaited=True)
+    pauses = [journal.write(stream, CHUNK) for stream in ("stdout", "stderr") for _ in range(3)]
+    assert all(pause is not None and not pause.done() for pause in pauses)  # type: ignore[attr-defined]
+    assert holds.UNREAD_BYTES + 2 * len(CHUNK) <= holds.HELD_BYTES
+    journal.close()
+    assert all(pause.done() for pause in pauses)  # type: ignore[union-attr]
+    assert journal._recent.items(0, 1 << 30) == []
+
+
+async def test_without_such_a_reader_nothing_waits(io_loop: object, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1000)
+    following = asyncio.create_task(anext(journal.follow(0, 1000)))
+    await asyncio.sleep(0)
+    assert all(journal.write("stdout", CHUNK) is None for _ in range(COUNT))
+    await following
+    journal.finish()
+    journal.close()
+
+
+async def test_what_was_written_and_never_read_counts_as_dropped(
+    io_loop: object, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1 << 20)
+    journal.write("stdout", "half a 漢".encode()[:-1])
+    journal.finish((100, 0))
+    assert (journal.bytes("stdout"), journal.dropped("stdout")) == (100, 91)
+    assert [item.dropped for item in journal.items()] == [0, 91]
+    journal.close()
