@@ -2,11 +2,11 @@
 
 `Ledger` is the interface, and `tests/ledger` holds the contract that every backend must keep.
 
-    sqlite      the backend for one machine
-    connection  opened, migrated, in turns to write     thread  where its blocking calls are made
-    writer      transactions, made durable              rows    jobs as rows, and back
-    stored      what another version may have written   pages   lists of jobs
-    expiry      what may not stay
+    sqlite      the backend for one machine             statements  its SQL of single jobs
+    connection  opened, migrated, in turns to write     thread      where blocking calls are made
+    writer      transactions, made durable              expiry      what may not stay
+    rows        jobs as rows, and back                  pages       lists of jobs
+    stored      what another version may have written
 """
 
 from __future__ import annotations

@@ -30,17 +30,21 @@ SCRIPTS = {
 
 
 class Turn:
-    """Holds the lock file by which the processes take turns to write."""
+    """The lock file by which the processes take turns to write; held while it is entered."""
 
-    def __init__(self, fd: int) -> None:
-        """Use the descriptor of the lock file."""
-        self._fd = fd
+    def __init__(self, path: Path) -> None:
+        """Open the lock file of the database at `path`."""
+        self._fd = os.open(f"{path}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __enter__(self) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
 
 
 class TimeLimit:

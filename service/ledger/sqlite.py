@@ -10,17 +10,17 @@ sync: until then such a job would be found `lost`, never run again.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import apsw
 import msgspec
 
-from service.errors import Conflict, Full, KeyReused, LedgerError, NotFound
+from service.errors import Conflict, Full, LedgerError, NotFound
 from service.jobs import (
     STEP_MS,
     End,
@@ -28,11 +28,21 @@ from service.jobs import (
     Job,
     Spec,
     State,
-    check_move,
     least_id,
     now,
 )
-from service.ledger import Asked, Bounds, Claim, Event, Leader, Page, Query, Start, Submission
+from service.ledger import (
+    Asked,
+    Bounds,
+    Claim,
+    Event,
+    Leader,
+    Page,
+    Query,
+    Start,
+    Submission,
+    statements,
+)
 from service.ledger.connection import (
     TimeLimit,
     Turn,
@@ -46,12 +56,9 @@ from service.ledger.expiry import read_expired, read_untidy
 from service.ledger.pages import PAGE_BYTES, Part, add_functions, is_searched, read_part
 from service.ledger.rows import (
     COLUMNS,
-    END_COLUMNS,
     SPEC,
     asked_of,
-    claim_of,
     encode,
-    end_row,
     job_of,
     new_job,
     row_of,
@@ -71,8 +78,6 @@ SEARCH_S = 2.0
 SEARCH_SPAN = 10_000
 SEARCH_PART_S = 0.015
 
-_ids = msgspec.json.Decoder(list[str]).decode
-
 
 class SqliteLedger:
     """See `service.ledger.Ledger` for what the verbs promise."""
@@ -87,35 +92,32 @@ class SqliteLedger:
         refuse_unsound_sqlite()
         self._new_id = Ids()
         try:
-            self._turn = os.open(f"{path}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise LedgerError(f"{path}: {exc.strerror}") from exc
-        try:
-            # two at once that make a new file's mode WAL: one would be told that it is locked
-            turn = Turn(self._turn)
-            with turn:
-                self._db = connect(path)
-                migrate(self._db)
-            self._wal = Wal(path)
-            self._read_db = connect(path, is_reader=True)
-            add_functions(self._read_db)
+            with ExitStack() as opened:
+                self._writer = self._open(path, opened, on_commit)
+                self._opened = opened.pop_all()
         except (apsw.Error, OSError, LedgerError) as exc:
-            os.close(self._turn)
             raise LedgerError(f"{path}: {exc}") from exc
-        self._writer = Writer(self._db, self._wal, turn, on_commit)
         self._writes = DatabaseThread("ledger-writer", self._writer.perform)
         self._read_limit = TimeLimit(self._read_db)
         self._reads = DatabaseThread("ledger-reader", self._perform_reads)
 
+    def _open(self, path: Path, opened: ExitStack, on_commit: Callable[[float], None]) -> Writer:
+        turn = opened.enter_context(closing(Turn(path)))
+        # two at once that make a new file's mode WAL: one would be told that it is locked
+        with turn:
+            self._db = opened.enter_context(closing(connect(path)))
+            migrate(self._db)
+        self._wal = opened.enter_context(closing(Wal(path)))
+        self._read_db = opened.enter_context(closing(connect(path, is_reader=True)))
+        add_functions(self._read_db)
+        return Writer(self._db, self._wal, turn, on_commit)
+
     def close(self) -> None:
         """Finish what was asked, then close; blocks for as long as that takes."""
-        self._writes.close()
-        self._reads.close()
-        self._writer.mend()
-        self._read_db.close()
-        self._wal.close()
-        self._db.close()
-        os.close(self._turn)
+        with self._opened:
+            self._writes.close()
+            self._reads.close()
+            self._writer.mend()
 
     async def submit(
         self,
@@ -137,21 +139,21 @@ class SqliteLedger:
         new = [Claim(job.id, spec, created_at) for job, spec in zip(jobs, specs, strict=True)]
 
         def write() -> Submission:
-            if key and (earlier := _repeated(self._db, key, fingerprint)) is not None:
+            if key and (earlier := statements.repeated(self._db, key, fingerprint)) is not None:
                 return Submission(earlier, is_repeated=True)
-            is_any_waiting = _is_any_waiting(self._db)
-            waiting = _count(self._db, "queued") if is_any_waiting else 0
+            is_any_waiting = statements.is_any_waiting(self._db)
+            waiting = statements.count(self._db, "queued") if is_any_waiting else 0
             if waiting + len(rows) - room > queue_limit:  # what is claimed at once doesn't wait
                 raise Full("too many jobs are queued")
             if room > 0 and not is_any_waiting:
                 claims = new[:room]  # nobody is older: they are ours from the beginning
-                _insert(self._db, jobs[:room], rows[:room], owner)
-                _insert(self._db, jobs[room:], rows[room:])
+                statements.insert(self._db, jobs[:room], rows[:room], owner)
+                statements.insert(self._db, jobs[room:], rows[room:])
             else:
-                _insert(self._db, jobs, rows)
-                claims = _claim(self._db, owner, room)
+                statements.insert(self._db, jobs, rows)
+                claims = statements.claim(self._db, owner, room)
             if stepped:
-                _note_stepped(self._db, stepped)
+                statements.note_stepped(self._db, stepped)
             if key:
                 ids = encode([job.id for job in jobs]).decode()
                 self._db.execute(
@@ -162,7 +164,7 @@ class SqliteLedger:
             return Submission(jobs, claims=claims)
 
         def undo(submission: Submission) -> Submission | None:
-            return _withdraw(self._db, submission, owner, key)
+            return statements.withdraw(self._db, submission, owner, key)
 
         return await self._writes.call(write, is_durable=True, undo=undo)
 
@@ -170,10 +172,10 @@ class SqliteLedger:
         """Make up to `limit` of the oldest waiting jobs this owner's."""
 
         def write() -> list[Claim]:
-            return _claim(self._db, owner, limit)
+            return statements.claim(self._db, owner, limit)
 
         def undo(claims: list[Claim]) -> None:
-            _unclaim(self._db, owner, [claim.id for claim in claims])
+            statements.unclaim(self._db, owner, [claim.id for claim in claims])
 
         return await self._writes.call(write, is_durable=True, undo=undo)
 
@@ -181,13 +183,13 @@ class SqliteLedger:
         """Put claims that were never started back into the queue."""
 
         def write() -> list[str]:
-            return _unclaim(self._db, owner, ids)
+            return statements.unclaim(self._db, owner, ids)
 
         return await self._writes.call(write)
 
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run."""
-        writes = [partial(_move_to_running, self._db, start) for start in starts]
+        writes = [partial(statements.start, self._db, start) for start in starts]
         # each answers for itself; all are in one group
         outcomes = await asyncio.gather(
             *(self._writes.call(write) for write in writes), return_exceptions=True
@@ -200,7 +202,7 @@ class SqliteLedger:
         """Write down how a job ended, and that it ran."""
 
         def write() -> None:
-            _end(self._db, id, end, journal)
+            statements.end(self._db, id, end, journal)
 
         await self._writes.call(write)
 
@@ -208,13 +210,15 @@ class SqliteLedger:
         """Cancel a job that waits, or note the wish on one that is claimed."""
 
         def write() -> tuple[Job, bool]:
-            job = _get(self._db, id)
+            job = statements.get_job(self._db, id)
             if job.has_ended:
                 return job, False
             if job.owner is None:
-                _end(self._db, id, End(state="cancelled", reason="cancelled", finished_at=now()))
+                statements.end(
+                    self._db, id, End(state="cancelled", reason="cancelled", finished_at=now())
+                )
             self._db.execute("UPDATE jobs SET cancel_requested = 1 WHERE id = ?", (id,))
-            return _get(self._db, id), True
+            return statements.get_job(self._db, id), True
 
         return await self._writes.call(write, is_durable=True)
 
@@ -222,17 +226,17 @@ class SqliteLedger:
         """Remove an ended job."""
 
         def write() -> Job:
-            job = _get(self._db, id)
+            job = statements.get_job(self._db, id)
             if not job.has_ended:
                 raise Conflict(f"the job is {job.state}")
-            _forget(self._db, id, job.labels)
+            statements.forget(self._db, id, job.labels)
             return job
 
         return await self._writes.call(write, is_durable=True)
 
     async def get(self, id: str) -> Job:
         """Return one job."""
-        return await self._reads.call(lambda: _get(self._read_db, id))
+        return await self._reads.call(lambda: statements.get_job(self._read_db, id))
 
     async def asked(self, id: str) -> Asked:
         """Return what a job was asked to run."""
@@ -378,7 +382,7 @@ class SqliteLedger:
             until = time.monotonic() + EXPIRE_S
             gone = []
             for id, labels in expired:
-                if _forget(self._db, id, labels):
+                if statements.forget(self._db, id, labels):
                     gone.append(id)
                 if time.monotonic() > until:
                     break
@@ -422,157 +426,3 @@ class SqliteLedger:
                 operation.outcome = operation.call()
             except Exception as exc:
                 operation.outcome = told(exc, "read")
-
-
-def _insert(
-    db: apsw.Connection,
-    jobs: Sequence[Job],
-    rows: Iterable[tuple[Any, ...]],
-    owner: str | None = None,
-) -> None:
-    db.executemany(
-        "INSERT INTO jobs (id, state, spec, stdin, created_at, rerun_of, owner)"
-        " VALUES (?, 'queued', ?, ?, ?, ?, ?)",
-        [(*row, owner) for row in rows],
-    )
-    labels = [(name, value, job.id) for job in jobs for name, value in job.labels.items()]
-    if labels:
-        db.executemany("INSERT INTO labels (name, value, job_id) VALUES (?, ?, ?)", labels)
-
-
-def _note_stepped(db: apsw.Connection, ids: Sequence[str]) -> None:
-    db.executemany("UPDATE jobs SET has_clock_stepped = 1 WHERE id = ?", [(id,) for id in ids])
-
-
-def _is_any_waiting(db: apsw.Connection) -> bool:
-    sql = "SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS NULL LIMIT 1"
-    return db.execute(sql).fetchone() is not None
-
-
-def _claim(db: apsw.Connection, owner: str, limit: int) -> list[Claim]:
-    if limit < 1:
-        return []
-    rows = db.execute(
-        "UPDATE jobs SET owner = ? WHERE id IN (SELECT id FROM jobs WHERE state = 'queued'"
-        " AND owner IS NULL ORDER BY id LIMIT ?) RETURNING id, spec, stdin, created_at",
-        (owner, limit),
-    ).fetchall()
-    return sorted((claim_of(*row) for row in rows), key=lambda claim: claim.id)
-
-
-def _repeated(db: apsw.Connection, key: str, fingerprint: bytes) -> list[Job] | None:
-    sql = "SELECT fingerprint, job_ids FROM submissions WHERE key = ?"
-    row = db.execute(sql, (key,)).fetchone()
-    if row is None:
-        return None
-    if row[0] != fingerprint:
-        raise KeyReused("this Idempotency-Key was used before with another body")
-    try:
-        return [_get(db, id) for id in _ids(row[1])]
-    except NotFound as exc:
-        raise Conflict("a job of this Idempotency-Key was deleted") from exc
-
-
-def _withdraw(
-    db: apsw.Connection, submission: Submission, owner: str, key: str
-) -> Submission | None:
-    """Undo a submission; where others have one of its jobs already, it stands, without claims."""
-    if submission.is_repeated:
-        return None
-    _unclaim(db, owner, [claim.id for claim in submission.claims])
-    ids = encode([job.id for job in submission.jobs]).decode()
-    waiting = db.execute(
-        "SELECT count(*) FROM jobs WHERE id IN (SELECT value FROM json_each(?))"
-        " AND state = 'queued' AND owner IS NULL",
-        (ids,),
-    ).get
-    if waiting < len(submission.jobs):
-        return msgspec.structs.replace(submission, claims=[])
-    for job in submission.jobs:
-        _forget(db, job.id, job.labels)
-    if key:
-        db.execute("DELETE FROM submissions WHERE key = ?", (key,))
-    return None
-
-
-def _count(db: apsw.Connection, state: State) -> int:
-    count: int = db.execute("SELECT jobs FROM tally WHERE state = ?", (state,)).get
-    return count
-
-
-def _unclaim(db: apsw.Connection, owner: str, ids: Sequence[str]) -> list[str]:
-    cancelled = []
-    for id in ids:
-        rows = db.execute(
-            "UPDATE jobs SET owner = NULL WHERE id = ? AND state = 'queued' AND owner = ?"
-            " RETURNING cancel_requested",
-            (id, owner),
-        )
-        if (row := rows.fetchone()) and row[0]:
-            _end(db, id, End(state="cancelled", reason="cancelled", finished_at=now()))
-            cancelled.append(id)
-    return cancelled
-
-
-def _move_to_running(db: apsw.Connection, start: Start) -> None:
-    db.execute(
-        "UPDATE jobs SET state = 'running', pid = ?, started_at = ?, boot_id = ?, start_ticks = ?"
-        " WHERE id = ? AND state = 'queued' AND owner IS NOT NULL",
-        (start.pid, start.started_at, start.boot_id, start.start_ticks, start.id),
-    )
-    if not db.changes() and not _is_running_as(db, start):
-        check_move(_state(db, start.id), "running")
-        raise ValueError(f"job {start.id} was not claimed")
-
-
-def _is_running_as(db: apsw.Connection, start: Start) -> bool:
-    """Whether this very start was written before."""
-    sql = "SELECT 1 FROM jobs WHERE id = ? AND state = 'running' AND pid = ? AND started_at = ?"
-    return bool(db.execute(sql, (start.id, start.pid, start.started_at)).get)
-
-
-def _end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) -> None:
-    before = _state(db, id)
-    if before == end.state and _has_ended_as(db, id, end):
-        return
-    if before == "queued" and (end.started_at or end.state == "lost"):
-        before = "running"  # it ran, or it may have: both moves are written as one
-    check_move(before, end.state)
-    db.execute(
-        f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?", (*end_row(end), journal, id)
-    )
-
-
-def _has_ended_as(db: apsw.Connection, id: str, end: End) -> bool:
-    """Whether this very end was written before."""
-    sql = "SELECT reason, finished_at, exit_code, signal FROM jobs WHERE id = ?"
-    return bool(
-        db.execute(sql, (id,)).get == (end.reason, end.finished_at, end.exit_code, end.signal)
-    )
-
-
-def _forget(db: apsw.Connection, id: str, labels: Mapping[str, str]) -> bool:
-    """Remove a job; whether it was there."""
-    db.execute("DELETE FROM jobs WHERE id = ?", (id,))
-    is_gone = db.changes() > 0
-    if labels:
-        db.executemany(
-            "DELETE FROM labels WHERE name = ? AND value = ? AND job_id = ?",
-            [(name, value, id) for name, value in labels.items()],
-        )
-    return is_gone
-
-
-def _state(db: apsw.Connection, id: str) -> State:
-    row = db.execute("SELECT state FROM jobs WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        raise NotFound(f"no such job: {id}")
-    state: State = row[0]
-    return state
-
-
-def _get(db: apsw.Connection, id: str) -> Job:
-    row = db.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        raise NotFound(f"no such job: {id}")
-    return job_of(*row)

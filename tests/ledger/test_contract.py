@@ -147,9 +147,9 @@ async def test_submission_with_room_claims_the_oldest_that_wait_first(ledger, ot
 
 
 async def test_repeated_submission_claims_nothing(ledger, other):
-    given = {"queue_limit": LIMIT, "key": "k", "fingerprint": b"1"}
-    first = await ledger.submit([TRUE], owner="1", room=1, **given)
-    again = await other.submit([TRUE], owner="2", room=1, **given)
+    asked = {"queue_limit": LIMIT, "key": "k", "fingerprint": b"1"}
+    first = await ledger.submit([TRUE], owner="1", room=1, **asked)
+    again = await other.submit([TRUE], owner="2", room=1, **asked)
     assert again.is_repeated and again.claims == []
     assert again.jobs[0].id == first.jobs[0].id and again.jobs[0].owner == "1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import apsw
@@ -183,3 +184,17 @@ async def test_a_rare_state_leads_the_walk_of_a_label(ledger):
     assert pages._are_rare(db, ("lost",)) and not pages._are_rare(db, ())
     query = {"labels": (("app", "web"),), "states": ("lost",)}
     assert await listed(ledger, **query) == [jobs[0].id]
+
+
+async def test_others_read_while_a_search_goes_on(ledger, monkeypatch):
+    monkeypatch.setattr(sqlite, "SEARCH_SPAN", 1)
+    monkeypatch.setattr(sqlite, "SEARCH_PART_S", -1)
+    monkeypatch.setattr(sqlite, "SEARCH_S", 1000)
+    jobs = await submit(ledger, *["x"] * 2000)
+    search = asyncio.create_task(ledger.page(Query(text="y")))
+    for job in jobs[:5]:
+        assert (await ledger.get(job.id)).id == job.id
+    assert not search.done()
+    search.cancel()
+    await asyncio.wait([search])
+    assert search.cancelled()
