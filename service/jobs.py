@@ -394,6 +394,11 @@ def least_id(time: str, later_ms: int = 0) -> str:
     return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"
 
 
+def id_milliseconds(id: str) -> int:
+    """Return the Unix time in an id."""
+    return int(id[:8] + id[9:13], 16)
+
+
 class Ids:
     """Makes job ids: UUIDv7 (RFC 9562), each greater than the one before from the same maker.
 

@@ -28,8 +28,9 @@ from service.jobs import (
     Job,
     Spec,
     State,
-    least_id,
+    id_milliseconds,
     now,
+    rfc3339,
 )
 from service.ledger import (
     Asked,
@@ -131,10 +132,12 @@ class SqliteLedger:
         rerun_of: str | None = None,
     ) -> Submission:
         """Write new queued jobs, all or none, and claim up to `room`."""
-        created_at = now()
+        at = time.time_ns() // 1000
+        created_at = rfc3339(at)
         jobs = [new_job(self._new_id(), spec, created_at, rerun_of) for spec in specs]
-        least, beyond = least_id(created_at), least_id(created_at, STEP_MS)
-        stepped = [job.id for job in jobs if not least <= job.id < beyond]
+        stepped = [
+            job.id for job in jobs if not 0 <= id_milliseconds(job.id) - at // 1000 < STEP_MS
+        ]
         rows = [row_of(job, spec) for job, spec in zip(jobs, specs, strict=True)]
         new = [Claim(job.id, spec, created_at) for job, spec in zip(jobs, specs, strict=True)]
 
@@ -426,3 +429,8 @@ class SqliteLedger:
                 operation.outcome = operation.call()
             except Exception as exc:
                 operation.outcome = told(exc, "read")
+
+
+def _is_in_step(id: str, microseconds: int) -> bool:
+    """Whether an id that was made after this Unix time tells about the same."""
+    return 0 <= id_milliseconds(id) - microseconds // 1000 < STEP_MS

@@ -47,7 +47,8 @@ class Writer:
     def perform(self, group: Group) -> None:
         """Make every operation's call and set its outcome."""
         begun_at = time.monotonic()
-        self.mend()
+        if self._cause is not None or self._to_undo:
+            self.mend()
         begun = [operation for operation in group if not self._refuse(operation)]
         self._commit(begun)
         durable = [operation for operation in begun if _must_be_durable(operation)]
