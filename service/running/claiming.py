@@ -34,10 +34,15 @@ class Claiming:
         self._asked = 0  # claims on their way
         self._unwanted: set[str] = set()  # cancelled while their claims were on their way to us
 
-    @property
-    def room(self) -> int:
-        """How many jobs could be claimed now, where some are known to wait."""
-        return self._slots.free if self.knows_of_work else 0
+    def begin(self) -> bool:
+        """Whether to `claim` now: jobs are known to wait, and there is room for some.
+
+        That is forgotten before the look: what is queued from now on is told again.
+        """
+        if not self.knows_of_work or not self._slots.free:
+            return False
+        self.know_of_work(False)
+        return True
 
     @contextmanager
     def asked(self, room: int) -> Iterator[list[Claim]]:
@@ -56,10 +61,12 @@ class Claiming:
             for claim in claims:
                 self._on_claim(claim, claim.id in unwanted)
 
-    async def claim(self, room: int) -> int:
-        """Claim up to `room` of the jobs that wait; return how many came."""
-        # taken back before looking: what is queued from now on is told again
-        self.know_of_work(False)
+    async def claim(self) -> int:
+        """Claim as many of the jobs that wait as there is room for; return how many came."""
+        room = self._slots.free
+        if not room:  # it was taken meanwhile
+            self.know_of_work(True)
+            return 0
         try:
             with self.asked(room) as claims:
                 claims += await self._ledger.claim(self._owner, room)

@@ -257,13 +257,14 @@ class Runner:
         self._peers.tell_news()
 
     def _claim_more(self) -> None:
-        if room := self._claiming.room:
-            self._tasks.start(self._claim(room))
+        if self._claiming.begin():
+            self._tasks.start(self._claim())
 
-    async def _claim(self, room: int) -> None:
-        if await self._claiming.claim(room):
+    async def _claim(self) -> None:
+        if await self._claiming.claim():
             self._starting.soon()
             self._tell_changes()
+            self._claim_more()  # some may have ended meanwhile
 
     def _on_work(self) -> None:
         self._claiming.know_of_work(True)

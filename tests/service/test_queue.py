@@ -88,3 +88,15 @@ def test_older_jobs_run_before_younger_ones(start_service, tmp_path):
         service.submit("sh", "-c", f"echo {n} >> {log}")
     service.run("true")
     assert log.read_text().split() == ["0", "1", "2", "3", "4"]
+
+
+def test_a_long_queue_is_worked_off_without_waiting_for_the_regular_look(start_service):
+    service = start_service(SQUALL_JOBS_RUNNING=16)
+    service.ask("POST", "/v1/jobs", [{"args": ["true"]}] * 1000)
+    # sixteen a second would take twice as long as anything here is waited for
+
+    def succeeded() -> bool:
+        lines = service.ask("GET", "/metrics").body.decode().splitlines()
+        return 'squall_jobs{state="succeeded"} 1000.0' in lines
+
+    eventually(succeeded)
