@@ -20,7 +20,7 @@ from typing import Literal, TypeVar
 import apsw
 import msgspec
 
-from service.errors import Conflict, Full, LedgerError, NotFound
+from service.errors import Conflict, Full, LedgerError, NotFound, QueryTooSlow
 from service.jobs import (
     STEP_MS,
     End,
@@ -74,8 +74,12 @@ EXPIRE_S = 0.01
 # What is read of events at once.
 EVENTS_BYTES = 4 << 20
 
-# A search ends after so long, and looks at so many jobs at first, then at as many as take so long.
+# A search ends after so long, or after so long when it has found nothing. So many are made at once,
+# and others wait for so long. It looks at so many jobs at first, then at as many as take so long.
 SEARCH_S = 2.0
+SEARCH_IN_VAIN_S = 10.0
+SEARCHES = 2
+SEARCH_TURN_S = 10.0
 SEARCH_SPAN = 10_000
 SEARCH_PART_S = 0.015
 
@@ -92,6 +96,7 @@ class SqliteLedger:
         """
         refuse_unsound_sqlite()
         self._new_id = Ids()
+        self._searches = asyncio.Semaphore(SEARCHES)
         try:
             with ExitStack() as opened:
                 self._writer = self._open(path, opened, on_commit)
@@ -286,20 +291,33 @@ class SqliteLedger:
         return await self._search(query)
 
     async def _search(self, query: Query) -> Page:
+        """Wait for one's turn: whoever else reads waits for a part of each search at most."""
+        try:
+            async with asyncio.timeout(SEARCH_TURN_S):
+                await self._searches.acquire()
+        except TimeoutError:
+            raise QueryTooSlow("too many searches at once") from None
+        try:
+            return await self._search_in_parts(query)
+        finally:
+            self._searches.release()
+
+    async def _search_in_parts(self, query: Query) -> Page:
         """Look at more and more jobs until the page is full, or the time is up."""
-        until = time.monotonic() + SEARCH_S
+        begun_at = time.monotonic()
         jobs: list[Job] = []
         span, room = SEARCH_SPAN, PAGE_BYTES
         while True:
-            begun_at = time.monotonic()
+            part_begun_at = time.monotonic()
             part = await self._read_part(query, span, room)
-            seconds = time.monotonic() - begun_at
             jobs += part.jobs
             room -= part.size
             left = query.limit - len(part.jobs)
-            if part.is_full or part.before is None or not left or begun_at + seconds > until:
+            now_at = time.monotonic()
+            is_over = now_at - begun_at > (SEARCH_S if jobs else SEARCH_IN_VAIN_S)
+            if part.is_full or part.before is None or not left or is_over:
                 return Page(jobs, part.before)
-            span = span * 2 if seconds < SEARCH_PART_S else span
+            span = span * 2 if now_at - part_begun_at < SEARCH_PART_S else span
             query = msgspec.structs.replace(query, before=part.before, limit=left)
 
     async def _read_part(

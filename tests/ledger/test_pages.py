@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import apsw
 import pytest
 
+from service.errors import QueryTooSlow
 from service.jobs import End, Job, Spec, now, rfc3339
 from service.ledger import Query, pages, sqlite
 from service.ledger.sqlite import SqliteLedger
@@ -134,10 +135,30 @@ async def test_a_search_in_many_parts_finds_every_job_once(ledger, monkeypatch, 
 async def test_a_search_answers_what_it_has_when_its_time_is_up(ledger, monkeypatch):
     monkeypatch.setattr(sqlite, "SEARCH_SPAN", 10)
     monkeypatch.setattr(sqlite, "SEARCH_S", 0)
-    jobs = await submit(ledger, "wanted", *["other"] * 30)
+    jobs = await submit(ledger, "wanted", *["other"] * 30, "wanted")
     page = await ledger.page(Query(text="wanted"))
+    assert page.jobs == [jobs[-1]] and page.next_cursor is not None
+    page = await ledger.page(Query(text="wanted", before=page.next_cursor))
+    assert page.jobs == [jobs[0]], "it goes on for longer when it has found nothing"
+    monkeypatch.setattr(sqlite, "SEARCH_IN_VAIN_S", 0)
+    page = await ledger.page(Query(text="wanted", before=jobs[-1].id))
     assert page.jobs == [] and page.next_cursor is not None
-    assert await listed(ledger, text="wanted") == [jobs[0].id]
+    assert await listed(ledger, text="wanted") == [jobs[-1].id, jobs[0].id]
+
+
+async def test_so_many_searches_at_once_and_no_more(ledger, monkeypatch):
+    monkeypatch.setattr(sqlite, "SEARCH_SPAN", 1)
+    monkeypatch.setattr(sqlite, "SEARCH_PART_S", -1)
+    await submit(ledger, *["x"] * 2000)
+    long = [asyncio.create_task(ledger.page(Query(text="y"))) for _ in range(sqlite.SEARCHES)]
+    waiting = asyncio.create_task(ledger.page(Query(text="z")))
+    await asyncio.sleep(0)  # each has begun now
+    monkeypatch.setattr(sqlite, "SEARCH_TURN_S", 0)
+    with pytest.raises(QueryTooSlow, match="too many searches"):
+        await ledger.page(Query(text="x"))
+    for search in long:
+        search.cancel()
+    assert (await waiting).jobs == []
 
 
 async def test_a_page_is_bounded_in_bytes_and_a_huge_job_comes_alone(ledger):
