@@ -48,6 +48,8 @@ ARG_BYTES_MAX = 131_071
 ARGS_MAX = 4_096
 ENV_MAX = 1_024
 LABELS_MAX = 64
+SIGNALS = list(signal.Signals.__members__)
+BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 SECONDS_MAX = 10 * 365 * 86_400
 
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -75,9 +77,9 @@ def _is(title: str, description: str, *examples: object, **schema: Any) -> Meta:
 class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a job is stopped."""
 
-    signal: Annotated[str, _is("Signal", "The signal that asks the command to end.", "SIGINT")] = (
-        "SIGTERM"
-    )
+    signal: Annotated[
+        str, _is("Signal", "The signal that asks it to end.", "SIGINT", enum=SIGNALS)
+    ] = "SIGTERM"
     grace: Annotated[
         Annotated[float, Meta(ge=0, le=86_400)],
         _is("Grace", "Seconds until SIGKILL, where the command does not end by itself.", 30),
@@ -86,6 +88,10 @@ class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checks: ClassVar[Checks] = {"signal": lambda name: _wrong_signal(name)}
 
 
+# What execve(2) takes; `checks` looks for it, and the schema says so.
+Text = Annotated[
+    str, Meta(extra_json_schema={"pattern": r"^[^\x00]*$", "maxLength": ARG_BYTES_MAX})
+]
 Count = Annotated[int, Meta(ge=0, le=2**31)]
 Bytes = Annotated[int, Meta(ge=0, le=2**62)]
 
@@ -120,7 +126,9 @@ class Stdin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """What the command reads on its standard input: one of `text` and `base64`."""
 
     text: Annotated[str | None, _is("Text", "Text, sent as UTF-8.", "hello\n")] = None
-    base64: Annotated[str | None, _is("Base64", "Any bytes, as base64.", "aGVsbG8K")] = None
+    base64: Annotated[
+        str | None, _is("Base64", "Any bytes, as base64.", "aGVsbG8K", pattern=BASE64)
+    ] = None
 
     def content(self) -> bytes:
         """Return the bytes to feed; ValueError when `base64` is not base64."""
@@ -135,7 +143,7 @@ class Spec(
     """What was asked: one command, and how to run it."""
 
     args: Annotated[
-        Annotated[list[str], Meta(min_length=1, max_length=ARGS_MAX)],
+        Annotated[list[Text], Meta(min_length=1, max_length=ARGS_MAX)],
         _is(
             "Command",
             "The program and its arguments. No shell reads them:"
@@ -144,12 +152,13 @@ class Spec(
         ),
     ]
     env: Annotated[
-        Annotated[dict[str, str], Meta(max_length=ENV_MAX)],
+        Annotated[dict[str, Text], Meta(max_length=ENV_MAX)],
         _is(
             "Environment",
             "Variables added to a small base: `PATH`, `HOME`, `USER`, `LOGNAME`, `LANG`,"
             " `SQUALL_JOB_ID`. The service's own environment is never passed on.",
             {"TZ": "UTC"},
+            propertyNames={"pattern": r"^[^=\x00]+$"},
         ),
     ] = {}
     cwd: Annotated[
@@ -158,6 +167,7 @@ class Spec(
             "Directory",
             "Where to run, an absolute path. The home directory of the service's user by default.",
             "/srv/data",
+            pattern=r"^/[^\x00]*$",
         ),
     ] = None
     stdin: Annotated[
@@ -192,8 +202,13 @@ class Spec(
         ),
     ] = Limits()
     labels: Annotated[
-        Annotated[dict[str, str], Meta(max_length=LABELS_MAX)],
-        _is("Labels", "Names and values to find the job by.", {"app": "web"}),
+        Annotated[dict[str, Text], Meta(max_length=LABELS_MAX)],
+        _is(
+            "Labels",
+            "Names and values to find the job by.",
+            {"app": "web"},
+            propertyNames={"pattern": r"^[^:\x00]+$"},
+        ),
     ] = {}
 
     checks: ClassVar[Checks] = {

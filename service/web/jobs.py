@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from service import checks, journal
 from service.errors import Conflict, Invalid, OwnerGone, Problem
-from service.jobs import Job, Spec, StoredSpec, signal_number
+from service.jobs import SIGNALS, Job, Spec, StoredSpec, signal_number
 from service.ledger import Asked
 from service.output.included import with_output
 from service.running.runner import Accepted
@@ -27,7 +29,7 @@ TURN_S = 0.005
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a request to signal a job."""
 
-    signal: str
+    signal: Annotated[str, Meta(extra_json_schema={"enum": SIGNALS})]
 
 
 class _JobAnswer(Handler):

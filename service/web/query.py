@@ -78,7 +78,7 @@ def list_query(request: HTTPServerRequest) -> Query:
         *(
             FieldError("label", "must be KEY:VALUE")
             for label in parameters.all("label")
-            if ":" not in label.lstrip(":")
+            if ":" not in label or label.startswith(":")
         ),
     ]
     labels = dict.fromkeys(parameters.all("label"))

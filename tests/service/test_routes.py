@@ -42,12 +42,13 @@ def test_every_route_wants_the_token_and_our_host(service, method, path, named):
 @pytest.mark.parametrize(("method", "path", "named"), CASES)
 def test_every_route_is_in_the_openapi_document(service, method, path, named):
     document = service.ask("GET", "/openapi.json").json
-    if named == "/openapi.json" or method == "HEAD":
-        return
     operation = document["paths"][named][method.lower()]
     assert operation["operationId"] and operation["summary"]
-    if path not in PUBLIC:
-        assert {"401", "403"} <= operation["responses"].keys()
+    statuses = operation["responses"].keys()
+    assert {"400", "403", "405", "413", "503"} <= statuses
+    assert ("401" in statuses) == (path not in PUBLIC)
+    assert ("404" in statuses) >= ("{id}" in named)
+    assert {"415", "422"} <= statuses or method != "POST" or path.endswith(("/cancel", "/stdin"))
 
 
 def test_every_reference_of_the_openapi_document_leads_somewhere(service):
