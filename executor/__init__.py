@@ -8,13 +8,16 @@ The map of the package, from the outside in:
 
     subprocess.py   Subprocess and run: what a caller sees
     child.py        one run from its start to its end: the machine behind them
+    phase.py        its phases and legal moves      stop.py     the stop sequence
+    ends.py         our ends of its pipes           group.py    all that it has started
+    calls.py        code of the caller's, called    result.py   how it ended, plain facts
     streams.py      chunks() and lines(): reading while the child runs
     options.py      what was asked, checked         limits.py   limits of the operating system
     stdio.py        the three streams, opened       spawn.py    the start itself
-    pipes.py        our ends of the pipes           capture.py  what is kept of a stream
+    pipes.py        one end of a pipe               capture.py  what is kept of a stream
+    input.py        what the child gets, and by whom
     exits.py        how we learn of the end         cgroup.py   a cgroup a run, where there is one
-    watch.py        readiness, one epoll a loop     result.py   how it ended, plain facts
-    errors.py
+    watch.py        readiness, one epoll a loop     errors.py   what can go wrong
 
 Made for Linux 5.3 and later (pidfd_open(2)). Without pidfds the end of a child is polled for, every
 50 ms at most; without epoll the loop's own readiness is used.

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,3 +63,11 @@ class Cgroup:
         else:
             self._tries += 1
             loop.call_later(RETRY_S, self.remove_soon, loop, then)
+
+    def remove_blocking(self, deadline: float) -> None:
+        """The same where there is no loop, in ``time.monotonic()``'s time."""
+        while not self.remove():
+            if time.monotonic() >= deadline:
+                log.warning("the cgroup %s could not be removed", self._path)
+                return
+            time.sleep(RETRY_S)

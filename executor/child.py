@@ -1,477 +1,295 @@
 """One run from its start to its end: the machine behind ``Subprocess``.
 
 It has ended when the child has exited AND every pipe is at its end or draining is over: never by
-one of the two alone (CPython issue 119710, Go issue 23019). The order of the end is: exit seen,
-rest of the pipes read, what is left of the process group killed (where asked), child reaped,
-descriptors closed, result made, callback called.
+one of the two alone (CPython issue 119710, Go issue 23019). The story, phase by phase:
+
+    starting   streams opened, the command spawned, its exit and our pipe ends watched
+    running    until the exit is seen; the deadline is the timeout, which begins the stop
+    draining   pipes are read to their end, input is handed on; the deadline is that of ``drain``,
+               then that of a grace, once what is left of the group is killed (if it is)
+    reaped     the ids are given back, all is closed; what is left of a cgroup goes
+    ended      the result is made, waiters are woken, the callback is called
+    abandoned  the loop was closed, or this is a forked copy: nobody is told
+
+Code of the caller's (``on_output``, an input source, a stop step) is waited for before the end.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import logging
-import os
-import signal
+import contextlib
 import time
-from collections.abc import AsyncIterable, Callable
-from inspect import isawaitable
+from collections.abc import Callable
 from typing import Any
 
-from executor.capture import Capture
-from executor.cgroup import Cgroup
-from executor.errors import CALLERS
+from executor.calls import Calls, failure_of
+from executor.ends import Ends
 from executor.exits import Ending, Exit, reap_orphans
-from executor.options import Options, Step
-from executor.pipes import OnOutput, Sink, Source
-from executor.result import Result, signal_name
+from executor.group import Group
+from executor.options import Options
+from executor.phase import MOVES, Phase
+from executor.result import Result, make_result
 from executor.spawn import spawn
 from executor.stdio import Stdio
-from executor.watch import watch_of
+from executor.stop import FAILED, TIMEOUT, Stop
+from executor.watch import ABANDON_S, watch_of
 
-log = logging.getLogger("executor")
-
-TIMEOUT = "timeout"
-CANCELLED = "cancelled"
-FAILED = "failed"
-ABANDON_S = 2.0
-LAST_GRACE_S = 1.0
+LAST_GRACE_S = 1.0  # for pipes, once all that could be killed is
+LEAVE_S = 0.5  # for a child that has closed its streams, to exit
 
 
 class Child:
     """Runs on the thread of its loop. ``result`` is set once, last of all, and never changed."""
 
     __slots__ = (
-        "_cgroup",
-        "_context",
-        "_drain_timer",
-        "_dropped",
-        "_ending",
+        "_deadline",
         "_exit",
-        "_exited_at",
-        "_feeder",
-        "_options",
-        "_started_at",
-        "_started_mono",
-        "_steps",
-        "_stop_timer",
-        "_swept",
-        "_timeout_timer",
+        "_group",
+        "_is_unwanted",
+        "_on_late",
+        "_timeout_at",
         "_waiters",
         "_watch",
+        "calls",
+        "ending",
+        "ends",
+        "exited_at",
         "failure",
-        "inert",
         "loop",
+        "options",
+        "phase",
         "pid",
         "result",
-        "sink",
-        "sources",
-        "stop_reason",
+        "started_at",
+        "started_mono",
+        "stopping",
     )
 
     def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
-        self._options = options
+        self.options = options
         self.loop = loop
-        self._watch = watch_of(loop)
-        self._context = contextvars.copy_context()
-        self._drain_timer: asyncio.TimerHandle | None = None
-        self._stop_timer: asyncio.TimerHandle | None = None
-        self._timeout_timer: asyncio.TimerHandle | None = None
-        self._feeder: asyncio.Task[None] | None = None
-        self._waiters: list[asyncio.Future[None]] = []
-        self._exited_at: float | None = None
-        self._ending: Ending | None = None
-        self._steps: tuple[Step, ...] = options.stop  # those still to be taken
-        self._swept = self._dropped = False
-        self.inert = False
-        self.failure: BaseException | None = None
-        self.stop_reason: str | None = None
-        self.result: Result[Any] | None = None
-        self.sources: list[Source] = []
-        self.sink: Sink | None = None
-        self._cgroup: Cgroup | None = None
+        self.phase = Phase.STARTING
         self.pid = 0
+        self.calls = Calls(loop, options.args)
+        self.ends = Ends()
+        self.stopping = Stop(self, options.stop)
+        self.failure: BaseException | None = None
+        self.result: Result[Any] | None = None
+        self._watch = watch_of(loop)
         self._exit = Exit(loop, self._watch, self._on_exit)
+        self._group = Group(self._exit)
+        self._deadline: asyncio.TimerHandle | None = None  # of the present phase
+        self._timeout_at: float | None = None  # until it has stopped the run
+        self._on_late: Callable[[], None] | None = None
+        self.ending: Ending | None = None
+        self.started_at = self.started_mono = self.exited_at = 0.0
+        self._is_unwanted = False
+        self._waiters: list[asyncio.Future[None]] = []
 
-    # the start
+    def _move(self, phase: Phase) -> None:
+        if phase not in MOVES[self.phase]:
+            raise RuntimeError(f"a run that is {self.phase.value} can't be {phase.value}")
+        self.phase = phase
+
+    # starting
 
     def start(self) -> None:
         """``OSError`` when that can't be done; then nothing is left of it."""
+        self.options.command.audit()
         reap_orphans()
-        stdio = Stdio(self._options)
+        stdio = Stdio(self.options)
         try:
             self._spawn(stdio)
             self._begin(stdio)
         except BaseException:
             if self.pid:
-                self._watch.tenants.discard(self)
-                self.abandon()
+                self.kill()
+                self.abandon(time.monotonic() + ABANDON_S)
+            else:
+                self._group.remove(0.0)
             stdio.close()
             raise
 
     def _spawn(self, stdio: Stdio) -> None:
-        options = self._options
-        if options.cgroup is not None:
-            self._cgroup = Cgroup(options.cgroup)
-        self._started_at = time.time()
-        self._started_mono = time.monotonic()
-        try:
-            procs = None if self._cgroup is None else self._cgroup.procs
-            # no call with a star: a signal handler could raise between its end and the assignment
-            self._exit.pid = self.pid = spawn(options.command, procs, stdio.their_ends)
-        except BaseException:
-            if self._cgroup is not None:
-                self._cgroup.remove()
-            raise
+        if self.options.cgroup is not None:
+            self._group.make_cgroup(self.options.cgroup)
+        self.started_at = time.time()
+        self.started_mono = time.monotonic()
+        procs = self._group.procs
+        # no call with a star: a signal handler could raise between its end and the assignment
+        self._exit.pid = self.pid = spawn(self.options.command, procs, stdio.their_ends)
 
     def _begin(self, stdio: Stdio) -> None:
         # no await from the spawn to here (CPython issues 103847, 125502, 133536)
-        options = self._options
         stdio.close_theirs()
         self._watch.tenants.add(self)
         self._exit.begin()
-        if stdio.stdout != -1:
-            self._read("stdout", stdio.take_stdout())
-        if stdio.stderr != -1:
-            self._read("stderr", stdio.take_stderr())
-        if stdio.stdin != -1:
-            self.sink = Sink(self, self._watch, stdio.take_stdin())
-            self._feed(self.sink, options.input)
-        if options.timeout is not None:
-            self._timeout_timer = self.loop.call_later(options.timeout, self._on_timeout)
+        self.ends.begin(self, stdio, self.options, self._watch, self.loop)
+        if self.options.timeout is not None:
+            self._timeout_at = self.loop.time() + self.options.timeout
+            self._set_deadline(self._timeout_at)
+        self._move(Phase.RUNNING)
 
-    def _read(self, name: str, fd: int) -> None:
-        options = self._options
-        capture = Capture(options.max_output)
-        source = Source(self, self._watch, name, fd, capture, options.on_output)
-        self.sources.append(source)
-        source.begin()
+    # running: what may stop it
 
-    # input
-
-    def _feed(self, sink: Sink, given: Any) -> None:
-        if given is None:  # stdin=PIPE: the caller writes
-            return
-        if isinstance(given, bytes):
-            sink.put(given)
-            sink.end()
+    def _on_deadline(self) -> None:
+        self._deadline = None
+        if self.phase is Phase.DRAINING:
+            self._end_drain()
+        elif self._exit.has_come():
+            self._on_exit()
+        elif self._on_late is not None:
+            self.drop()
+            self._on_late()
         else:
-            # not eager: nothing of the caller's runs inside start()
-            self._feeder = asyncio.Task(self._pump(sink, given), loop=self.loop)
-            self._feeder.add_done_callback(self._fed)
+            self._timeout_at = None
+            self.stop(TIMEOUT)
 
-    async def _pump(self, sink: Sink, chunks: AsyncIterable[bytes]) -> None:
-        iterator = aiter(chunks)
-        try:
-            async for chunk in iterator:
-                await sink.write(chunk)
-        except BrokenPipeError:
-            if not sink.broken:  # the iterator's own
-                raise
-        finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                await close()
+    def stop(self, reason: str) -> bool:
+        """Begin the stop sequence; False when it is begun already or there is nothing to stop. The
+        first reason wins.
+        """
+        if self.stopping.reason is not None or not self._can_be_stopped():
+            return False
+        self.stopping.begin(reason)
+        return True
 
-    def _fed(self, feeder: asyncio.Task[None]) -> None:
-        self._feeder = None
-        error: BaseException | None
-        if not feeder.cancelled():
-            error = feeder.exception()
-        else:
-            # not by us, who do that at the exit only: what the child got is not all of its input
-            error = asyncio.CancelledError() if self._exited_at is None else None
-        if error is not None:
-            self.fail(error)
-        if self.sink is not None:
-            self.sink.end()
-        self._finish_if_done()
+    def stop_at_once(self) -> None:
+        """SIGKILL in place of the steps that are left."""
+        if self.phase is Phase.RUNNING or self.phase is Phase.DRAINING:
+            self.stopping.at_once()
 
-    # what the ends of the pipes need of us
-
-    def call(self, on_output: OnOutput, name: str, chunk: bytes) -> asyncio.Future[object] | None:
-        return self._context.run(_call, on_output, name, chunk)
+    def _can_be_stopped(self) -> bool:
+        if self.phase is Phase.RUNNING:
+            # a zombie that nothing of ours waits for has ended by itself: we'll hear of it
+            return self._is_open() or not self._exit.has_come()
+        return self.phase is Phase.DRAINING
 
     def fail(self, error: BaseException) -> None:
         """The caller's own code failed: the run is stopped, and the error shown at its end."""
-        if self.failure is None:
-            self.failure = error
+        self.note(error)
         self.stop(FAILED)
 
-    def closed(self, end: Source | Sink) -> None:
-        self._finish_if_done()
+    def note(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = failure_of(error)
 
-    # stopping: one path for timeout, cancel and failure; the first reason wins
-
-    def stop(self, reason: str) -> bool:
-        """Begin the stop sequence; False when it is begun already or there is nothing to stop."""
-        if self.stop_reason is not None or self._ending is not None or self.inert:
-            return False
-        self.stop_reason = reason
-        self._next_step()
-        return True
-
-    def _next_step(self) -> None:
-        self._stop_timer = None
-        while self._steps:
-            (what, seconds), self._steps = self._steps[0], self._steps[1:]
-            if self._act(what):
-                if seconds is not None:
-                    self._stop_timer = self.loop.call_later(seconds, self._next_step)
-                break
-        if self._exited_at is not None:
-            self._bound_drain()
-
-    def _act(self, what: int | Callable[[int], object]) -> bool:
-        if callable(what):
-            try:
-                what(self.pid)
-            except CALLERS as error:  # shown at the end; the next step now
-                if self.failure is None:
-                    self.failure = error
-                return False
-            return True
-        if what == signal.SIGKILL and self._cgroup is not None:
-            self._cgroup.kill()
-        try:
-            self.signal(what)
-        except PermissionError:
-            # a set-user-id program: it ends by itself or not at all
-            log.warning("not allowed to send %s to process group %d", signal_name(what), self.pid)
-        return True
+    def step_taken(self) -> None:
+        self._bound_drain()
 
     def signal(self, number: int, group: bool = True) -> bool:
         """False when there is nobody to get it. ``PermissionError`` for a set-user-id program."""
-        if self._ending is not None or self.inert or not self._exit.is_held():
-            return False
-        try:
-            if group:
-                os.killpg(self.pid, number)
-            else:
-                self._exit.send(number)
-        except ProcessLookupError:  # it ended meanwhile
-            return False
-        return True
+        return self._exit.send(number, group)
 
-    def kill(self) -> None:
-        """SIGKILL to the whole group, now."""
-        if self._stop_timer is not None:
-            self._stop_timer.cancel()
-            self._stop_timer = None
-        self._steps = ((signal.SIGKILL, None),)
-        self._next_step()
+    def signal_all(self, number: int) -> None:
+        self._group.signal(number)
 
-    def drop(self) -> None:
-        """Nobody is left who wants to know: from a finalizer, so on any thread."""
-        self._dropped = True
-        try:
-            self.signal(signal.SIGKILL)
-        except PermissionError:  # a set-user-id program: it is reaped when it ends
-            return
-
-    def _on_timeout(self) -> None:
-        self._timeout_timer = None
-        if self._exited_at is not None:  # drain=None: the command made it in time, its pipe did not
-            self._on_drain_over()
-        elif self._exit.has_come():
-            self._on_exit()
-        else:
-            self.stop(TIMEOUT)
-
-    # the end
+    # draining
 
     def _on_exit(self) -> None:
         """The child has exited, or so it seems."""
-        if self._exited_at is not None:
-            self._finish_if_done()
+        if self.phase is Phase.DRAINING:
+            self.look()
         elif not self._is_open() and not self._sweeps():
-            self._finish()
+            self._reap()
         elif self._exit.has_come():
-            self._exited_at = time.monotonic()
-            self._exit.ignore()
             self._drain()
         else:
             self._exit.again()
 
     def _drain(self) -> None:
-        for source in self.sources:
-            source.read_rest()
-        if self._feeder is not None:
-            self._feeder.cancel()
-        elif self.sink is not None:
-            self.sink.end_with_child()
-        if self._ending is None and self._is_open():
-            self._bound_drain()
-        else:
-            self._finish_if_done()
+        self._move(Phase.DRAINING)
+        self.exited_at = time.monotonic()
+        self._exit.ignore()
+        self.ends.end_with_child()
+        self.look()
+        if self.phase is Phase.DRAINING:
+            self._set_deadline(self._drain_until())
 
     def _bound_drain(self) -> None:
-        seconds = self._drain_seconds()
-        if self._drain_timer is None and seconds is not None and self._ending is None:
-            self._cancel_timer("_timeout_timer")
-            self._drain_timer = self.loop.call_later(seconds, self._on_drain_over)
+        """The first bound of ``drain`` stays; without one, what bounds it changes as it goes."""
+        is_bound = self._deadline is not None and self.options.drain is not None
+        if self.phase is Phase.DRAINING and (self._is_unwanted or not is_bound):
+            self._set_deadline(self._drain_until())
 
-    def _drain_seconds(self) -> float | None:
-        if self._dropped:
-            return 0.0
-        if self._options.drain is None and self.stop_reason is not None and not self._steps:
-            # stopped to the last step: who holds the pipe now has left the group
-            return LAST_GRACE_S
-        return self._options.drain
+    def _drain_until(self) -> float | None:
+        """When draining is over at the latest, in the loop's time."""
+        drain = self.options.drain
+        if self._is_unwanted or self._on_late is not None:
+            return self.loop.time()
+        if drain is not None:
+            return self.loop.time() + drain
+        if self.stopping.is_over:  # who holds the pipe now has left the group
+            return self.loop.time() + LAST_GRACE_S
+        return self._timeout_at
 
-    def _on_drain_over(self) -> None:
-        self._drain_timer = None
-        if self._sweeps() and not self._swept:
-            # who holds the pipe dies now; what it wrote is still to be read
-            self._sweep()
-            drain = self._options.drain
+    def _end_drain(self) -> None:
+        if self._sweeps() and self._group.sweep():
+            # who held the pipe dies now; what it wrote is still to be read
+            drain = self.options.drain
             grace = LAST_GRACE_S if drain is None else min(drain, LAST_GRACE_S)
-            self._drain_timer = self.loop.call_later(grace, self._on_drain_over)
+            self._set_deadline(self.loop.time() + grace)
             return
-        self._feeder = None
-        if self.sink is not None:
-            self.sink.give_up()
-        for source in self.sources:
-            if self.stop_reason is not None or self._dropped:
-                source.dismiss()
-            source.last_call()
-        self._finish_if_done()
+        self.stopping.cancel_tasks()
+        self.ends.cut(cancel_output=self._is_over_for_callers())
+        self.look()
+
+    def look(self) -> None:
+        """Go on to the end if nothing is left to wait for."""
+        if self.phase is Phase.DRAINING and not self._is_open():
+            self._reap()
 
     def _is_open(self) -> bool:
-        for source in self.sources:
-            if source.is_open:
-                return True
-        return (self.sink is not None and self.sink.fd != -1) or self._feeder is not None
+        return self.ends.is_open or self.stopping.is_busy
 
-    def _finish_if_done(self) -> None:
-        if self._exited_at is not None and self._ending is None and not self._is_open():
-            self._finish()
+    def _is_over_for_callers(self) -> bool:
+        return self.stopping.reason is not None or self._is_unwanted
 
     def _sweeps(self) -> bool:
-        return self.stop_reason is not None or self._options.kill_group or self._dropped
+        return self._is_over_for_callers() or self.options.kill_group
 
-    def _sweep(self) -> None:
-        """Before the child is reaped, so that the group's id can't belong to another."""
-        self._swept = True
-        if self._cgroup is not None:
-            self._cgroup.kill()
-        try:
-            self.signal(signal.SIGKILL)
-        except PermissionError:  # set-user-id programs only
-            log.warning("not allowed to kill what is left of process group %d", self.pid)
+    # reaped, ended
 
-    def _finish(self) -> None:
-        if self._sweeps() and not self._swept:
-            self._sweep()
+    def _reap(self) -> None:
+        if self._sweeps():
+            self._group.sweep()
         ending = self._exit.reap()
         if ending is None:
             self._exit.again()
             return
-        if self._exited_at is None:
-            self._exited_at = time.monotonic()
-        self._ending = ending
+        self._move(Phase.REAPED)
+        if self.exited_at == 0.0:
+            self.exited_at = time.monotonic()
+        self.ending = ending
+        self.ends.close()
         self._exit.close()
-        self._part()
-        for timer in ("_timeout_timer", "_stop_timer", "_drain_timer"):
-            self._cancel_timer(timer)
+        self.stopping.close()
+        self._set_deadline(None)
+        self._group.remove_soon(self.loop, self._end)
+
+    def _end(self) -> None:
         self._watch.tenants.discard(self)
-        if self._cgroup is None:
-            self._settle(ending)
-        else:
-            self._cgroup.remove_soon(self.loop, lambda: self._settle(ending))
-
-    def _part(self) -> None:
-        for source in self.sources:
-            source.part()
-        if self.sink is not None:
-            self.sink.part()
-
-    def _cancel_timer(self, name: str) -> None:
-        timer: asyncio.TimerHandle | None = getattr(self, name)
-        if timer is not None:
-            timer.cancel()
-            setattr(self, name, None)
-
-    def _settle(self, ending: Ending) -> None:
-        self.result = self._make_result(ending)
-        self._show_failure()
+        self._conclude()
+        callback, result = self.options.callback, self.result
+        if self.failure is not None and (callback is not None or not self._waiters):
+            self.calls.report("a Subprocess was stopped, as code given to it failed", self.failure)
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
-        callback = self._options.callback
-        if callback is not None:
-            result = self.result
+        if callback is not None and result is not None:
             facts = (result.status, result.stdout, result.stderr, result.has_timed_out)
-            try:
-                rest = self._context.run(_call, callback, *facts)
-            except CALLERS as error:  # as asyncio does with any callback
-                self._report("the callback of a Subprocess failed", error)
-            else:
-                if rest is not None:
-                    _callbacks.add(rest)
-                    rest.add_done_callback(self._called)
+            self.calls.callback(callback, *facts)
 
-    def _called(self, rest: asyncio.Future[object]) -> None:
-        _callbacks.discard(rest)
-        if not rest.cancelled() and (error := rest.exception()) is not None:
-            self._report("the callback of a Subprocess failed", error)
-
-    def _show_failure(self) -> None:
-        if self.failure is not None and (self._options.callback is not None or not self._waiters):
-            self._report("a Subprocess was stopped, as code given to it failed", self.failure)
-
-    def _report(self, message: str, error: BaseException) -> None:
-        args = self._options.args
-        self.loop.call_exception_handler({"message": f"{message}: {args!r}", "exception": error})
-
-    def _make_result(self, ending: Ending) -> Result[Any]:
-        options = self._options
-        captures = {source.name: source.capture for source in self.sources}
-        stdout = captures.get("stdout") or _NOTHING
-        stderr = captures.get("stderr") or _NOTHING
-        exited_at = self._exited_at if self._exited_at is not None else self._started_mono
-        return Result(
-            args=options.args,
-            pid=self.pid,
-            status=ending.status,
-            stdout=self._text(stdout.value()),
-            stderr=self._text(stderr.value()),
-            has_timed_out=self.stop_reason == TIMEOUT,
-            was_cancelled=self.stop_reason in (CANCELLED, FAILED),
-            incomplete=self._is_incomplete(),
-            stdout_total=stdout.total,
-            stderr_total=stderr.total,
-            stdout_dropped=stdout.dropped,
-            stderr_dropped=stderr.dropped,
-            usage=ending.usage,
-            started_at=self._started_at,
-            duration=exited_at - self._started_mono,
-            core_dumped=ending.core_dumped,
-        )
-
-    def _text(self, output: bytes) -> bytes | str:
-        encoding = self._options.encoding
-        if encoding is None:
-            return output
-        try:
-            return output.decode(encoding, self._options.errors)
-        except Exception as error:  # a UnicodeError, or what a codec or error handler raises
-            if self.failure is None:
-                self.failure = error
-        try:
-            return output.decode(encoding, "replace")
-        except Exception:  # a codec that replaces nothing, as "idna"; the failure is shown already
-            return output.decode("latin-1")
-
-    def _is_incomplete(self) -> bool:
-        if self.sink is not None and self.sink.incomplete:
-            return True
-        return any(source.incomplete for source in self.sources)
+    def _conclude(self) -> None:
+        self._move(Phase.ENDED)
+        self.result, error = make_result(self)
+        if error is not None:
+            self.note(error)
 
     async def ended(self) -> None:
-        """Return when there is a result; cancelling it leaves the run as it is."""
-        if self.result is None:
+        """Return when it is over; cancelling it leaves the run as it is."""
+        if not self.is_over:
             waiter = self.loop.create_future()
             self._waiters.append(waiter)
             try:
@@ -481,48 +299,71 @@ class Child:
                     self._waiters.remove(waiter)
 
     @property
+    def is_over(self) -> bool:
+        """For ever. Without a result, where it was abandoned."""
+        return self.phase is Phase.ENDED or self.phase is Phase.ABANDONED
+
+    @property
     def is_awaited(self) -> bool:
-        return bool(self._waiters) or self._options.callback is not None
+        return bool(self._waiters) or self.options.callback is not None
 
-    # without a loop
+    @property
+    def is_leaving(self) -> bool:
+        """It runs and has closed a stream of its own accord, as a program that exits does."""
+        if self.phase is not Phase.RUNNING or self.stopping.reason is not None:
+            return False
+        return self.ends.has_an_end
 
-    def abandon(self) -> None:
-        """The loop is closed, or the start failed half-way: kill, close, reap; nobody is told."""
-        if self.inert or self._ending is not None:
+    # abandoned
+
+    def drop(self) -> None:
+        """The Subprocess is gone: from a finalizer, so on any thread."""
+        self._is_unwanted = True
+        self.kill()
+        # a closed loop has abandoned it already
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._bound_drain)
+
+    def drop_after_leaving(self, warn: Callable[[], None]) -> None:
+        """The same, with time to exit by itself first; ``warn`` is called when that was too short.
+
+        ``RuntimeError`` when the loop is closed.
+        """
+        self.loop.call_soon_threadsafe(self._let_leave, warn)
+
+    def _let_leave(self, warn: Callable[[], None]) -> None:
+        if self.phase is Phase.RUNNING:
+            self._on_late = warn
+            self._set_deadline(self.loop.time() + LEAVE_S)
+
+    def kill(self) -> None:
+        """SIGKILL to all of it, on any thread; never raises."""
+        self._group.kill()
+
+    def abandon(self, deadline: float) -> None:
+        """The loop is closed, or the start failed half-way: once killed, it is reaped and closed,
+        and nobody is told.
+        """
+        if self.is_over:
             return
-        self._swept = True
-        self._dropped = True
-        try:
-            self._sweep()
-        except OSError as error:
-            log.warning("process %d could not be killed: %s", self.pid, error)
-        self.inert = True
-        self._discard()
-        self._exit.wait_blocking(ABANDON_S)
-        self._exit.close()
-        if self._cgroup is not None:
-            self._cgroup.remove()
+        self._watch.tenants.discard(self)
+        if self.phase is Phase.REAPED:
+            self._conclude()
+        else:
+            self._move(Phase.ABANDONED)
+            self.ends.close()
+            self._exit.wait_blocking(max(0.0, deadline - time.monotonic()))
+            self._exit.close()
+        self._group.remove(deadline)
 
-    def forget(self) -> None:
+    def close_copy(self) -> None:
         """In a forked copy of the process: the child is not ours."""
-        self.inert = True
-        self._discard()
+        if not self.is_over:
+            self._move(Phase.ABANDONED)
+        self.ends.close()
         self._exit.close()
 
-    def _discard(self) -> None:
-        for source in self.sources:
-            source.discard()
-        if self.sink is not None:
-            self.sink.discard()
-
-
-_NOTHING = Capture(0)
-
-
-# asyncio itself holds its tasks by weak references only
-_callbacks: set[asyncio.Future[object]] = set()
-
-
-def _call(act: Callable[..., object], *facts: object) -> asyncio.Future[object] | None:
-    waiting = act(*facts)
-    return asyncio.ensure_future(waiting) if isawaitable(waiting) else None
+    def _set_deadline(self, at: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if at is None else self.loop.call_at(at, self._on_deadline)

@@ -12,16 +12,11 @@ Python, and where trying again may help a ``NoRoom``; a wrong option is a ``Type
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from executor.result import Result
-
-# What code given by the caller may raise to us. SystemExit and KeyboardInterrupt stop the loop
-# instead, as from any callback; a CancelledError means a future of the caller's, not this run.
-CALLERS = (Exception, asyncio.CancelledError)
 
 
 class ExecutorError(Exception):

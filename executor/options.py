@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import math
 import os
 import signal
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
+from executor.input import Encode
 from executor.limits import Limits
 from executor.pipes import OnOutput
 from executor.spawn import Command
 from executor.stdio import DEVNULL, PIPE, check_stream
+from executor.stop import Step
 
-Step = tuple[int | Callable[[int], object], float | None]
 Callback = Callable[[int | None, Any, Any, bool], object]
 
 STOP: tuple[Step, ...] = ((signal.SIGTERM, 5.0), (signal.SIGKILL, None))
@@ -126,7 +128,17 @@ class Options:
         """What the child shall read: never with ``?`` in place of a character."""
         if self.encoding is None:
             raise TypeError("it must be bytes where no encoding is given, not str")
-        return text.encode(self.encoding, self.errors if self.errors in _REVERSIBLE else "strict")
+        return text.encode(self.encoding, self._strict_errors())
+
+    def _strict_errors(self) -> str:
+        return self.errors if self.errors in _REVERSIBLE else "strict"
+
+    def encoder(self) -> Encode:
+        """The same piece by piece: what a stateful encoding begins with comes once."""
+        if self.encoding is not None:
+            with contextlib.suppress(LookupError):  # a codec that knows no pieces
+                return codecs.getincrementalencoder(self.encoding)(self._strict_errors()).encode
+        return lambda text, final: self.encode(text)
 
 
 def _args(args: Any) -> Any:

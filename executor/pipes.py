@@ -15,15 +15,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from executor.calls import CALLERS, Calls, error_of
 from executor.capture import Capture
-from executor.errors import CALLERS
 from executor.watch import READ, WRITE, Watch
 
 BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
 TURN = 1 << 20  # bytes a turn of the loop, so that one loud child does not starve the others
 LOUD = 4096  # bytes at once, of a child that is likely to write more at once
 PIPE_SIZE = 1 << 20  # the most a pipe holds: /proc/sys/fs/pipe-max-size, by default
-GROWN_PIPE = 1 << 20  # a larger one no longer fits the cache of a core, and is slower again
+# 1 MiB no longer fits the cache of a core, and 64 of them are all that an ordinary user may have
+GROWN_PIPE = 256 * 1024
 
 OnOutput = Callable[[str, bytes], object]  # an awaitable pauses the stream
 
@@ -39,17 +40,16 @@ class Listener(Protocol):
 class Owner(Protocol):
     """What an end of a pipe needs of the run it belongs to."""
 
-    def call(
-        self, on_output: OnOutput, name: str, chunk: bytes
-    ) -> asyncio.Future[object] | None: ...
+    calls: Calls
 
     def fail(self, error: BaseException) -> None: ...
 
-    def closed(self, end: Source | Sink) -> None: ...
+    def look(self) -> None:
+        """Something of the run has ended: look whether all has."""
 
 
 class Source:
-    """Our end of stdout or stderr: reads it as it fills, until its end or its last call.
+    """Our end of stdout or stderr: reads it as it fills, until its end or ``end_soon()``.
 
     Reading rests while ``on_output`` is busy with the last chunk, or the listener is full: the
     child then finds a full pipe. Once the child has ended, a full listener no longer counts: what
@@ -59,7 +59,9 @@ class Source:
     __slots__ = (
         "_full",
         "_grown",
+        "_is_cancelled",
         "_last",
+        "_listeners",
         "_owner",
         "_task",
         "_watch",
@@ -84,14 +86,16 @@ class Source:
         self.fd = fd
         self.capture = capture
         self.on_output = on_output
-        # weak: a reader that is dropped must let the stream flow on
+        # weak: a reader that nobody holds must let the stream flow on
         self.listener: weakref.ref[Listener] | None = None
-        self._owner = owner
+        self._listeners = 0
+        self._owner: Owner = owner
         self._watch = watch
         self._watched = False
         self._full = False
         self._task: asyncio.Future[object] | None = None
-        self._last: int | None = None  # bytes that may still be read, once the last call is out
+        self._is_cancelled = False
+        self._last: int | None = None  # bytes that may still be read, after end_soon()
         self._grown = False
 
     def begin(self) -> None:
@@ -124,7 +128,7 @@ class Source:
             self._take(chunk)
         else:
             self._last = None
-            self.close()
+            self._end()
         return len(chunk)
 
     def _grow(self) -> None:
@@ -144,8 +148,8 @@ class Source:
                 return
             budget -= size
 
-    def last_call(self) -> None:
-        """Take what is in the pipe now, as soon as ``on_output`` is free, and close."""
+    def end_soon(self) -> None:
+        """Take what is in the pipe now, as soon as ``on_output`` is free, and end."""
         if self.fd == -1:
             return
         if self._last is None:
@@ -156,18 +160,17 @@ class Source:
                 return
             self._last = max(0, self._last - size)
             if not size:
-                self.close()
+                self._end()
         self._rest()
 
-    def dismiss(self) -> None:
+    def cancel_output(self) -> None:
         """The run was stopped, and ``on_output`` has had its time: it gets no more, and is
         cancelled if it is still busy.
         """
         self.on_output = None
-        task, self._task = self._task, None
-        if task is not None:
-            task.remove_done_callback(self._handed_out)
-            task.cancel()
+        if self._task is not None and not self._is_cancelled:
+            self._is_cancelled = True
+            self._task.cancel()
 
     def _take(self, chunk: bytes) -> None:
         self.capture.add(chunk)
@@ -178,7 +181,7 @@ class Source:
 
     def _hand_out(self, on_output: OnOutput, chunk: bytes) -> None:
         try:
-            self._task = self._owner.call(on_output, self.name, chunk)
+            self._task = self._owner.calls.on_output(on_output, self.name, chunk)
         except CALLERS as error:  # the run's failure
             self.on_output = None
             self._owner.fail(error)
@@ -189,19 +192,36 @@ class Source:
 
     def _handed_out(self, task: asyncio.Future[object]) -> None:
         self._task = None
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error = error_of(task, cancelled_by_us=self._is_cancelled)
         if error is not None:
             self.on_output = None
             self._owner.fail(error)
         if self.fd == -1:
-            self._owner.closed(self)
+            self._owner.look()
         elif self._last is not None:
-            self.last_call()
+            self.end_soon()
         else:
             self._go_on()
 
-    def set_full(self, full: bool) -> None:
-        """Said by the listener."""
+    def attach(self, listener: Listener) -> int:
+        """The next reader; its number. What one before it said of being full is forgotten."""
+        self._listeners += 1
+        self.listener = weakref.ref(listener)
+        self._set_full(False)
+        return self._listeners
+
+    def detach(self, number: int) -> None:
+        """That reader has gone; nothing when there is another one meanwhile."""
+        if number == self._listeners:
+            self.listener = None
+            self._set_full(False)
+
+    def set_full(self, number: int, full: bool) -> None:
+        """Said by the listener of that number."""
+        if number == self._listeners:
+            self._set_full(full)
+
+    def _set_full(self, full: bool) -> None:
         self._full = full
         if full:
             self._rest()
@@ -232,23 +252,38 @@ class Source:
         """Closed before its end."""
         return self._last is not None
 
-    def part(self) -> None:
-        """The run has ended: no cycle may keep its output until a garbage collection."""
-        del self._owner
-        self.on_output = None
-
-    def close(self) -> None:
-        self.discard()
+    def _end(self) -> None:
+        self._close_fd()
         if self.listener is not None and (listener := self.listener()) is not None:
             listener.finish()
-        self._owner.closed(self)
+        self._owner.look()
 
-    def discard(self) -> None:
-        """Close the descriptor and tell nobody."""
+    def close(self) -> None:
+        """Close the descriptor and tell nobody; no cycle keeps the output from then on."""
+        self._close_fd()
+        self._owner = NOBODY
+        self.on_output = None
+
+    def _close_fd(self) -> None:
         if self.fd != -1:
             self._rest()
             fd, self.fd = self.fd, -1
             os.close(fd)
+
+
+class Nobody:
+    """Owns what is left of a run that is over."""
+
+    calls: Calls
+
+    def fail(self, error: BaseException) -> None:
+        """Nobody is told."""
+
+    def look(self) -> None:
+        """Nothing is left to see."""
+
+
+NOBODY = Nobody()
 
 
 class Sink:
@@ -270,7 +305,7 @@ class Sink:
         self.fd = fd
         self.broken = False  # nobody reads it any more
         self.incomplete = False
-        self._owner = owner
+        self._owner: Owner = owner
         self._watch = watch
         self._watched = False
         self.ends = False
@@ -279,7 +314,7 @@ class Sink:
 
     def put(self, data: bytes | bytearray | memoryview) -> None:
         """Hand ``data`` on as fast as the child takes it."""
-        if len(data):
+        if len(data) and self.fd != -1:
             # a copy, unless it can't change: what waits here may outlive a cancelled write()
             kept = data if isinstance(data, bytes) else bytes(memoryview(data))
             self._pending.append(memoryview(kept))
@@ -297,7 +332,7 @@ class Sink:
             except BrokenPipeError:
                 # nobody reads: a program need not take all its input (Go issue 9173)
                 self.broken = True
-                self.close()
+                self._end()
                 return
             if count == len(pending[0]):
                 pending.popleft()
@@ -317,7 +352,7 @@ class Sink:
         self._watched = False
         self._wake()
         if self.ends:
-            self.close()
+            self._end()
 
     def _wake(self) -> None:
         while self._waiters:
@@ -327,12 +362,12 @@ class Sink:
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Return when all that was put is handed on; ``BrokenPipeError`` if nobody reads it."""
-        if self.fd != -1:
+        if not self.broken:
             try:
                 self.put(data)
             except OSError as error:  # no room to watch it: the rest can't be handed on
                 self._owner.fail(error)
-                self.give_up()
+                self.cut()
                 raise
         if self._pending:
             waiter = asyncio.get_running_loop().create_future()
@@ -345,7 +380,7 @@ class Sink:
         """Close as soon as all is handed on."""
         self.ends = True
         if not self._pending and self.fd != -1:
-            self.close()
+            self._end()
 
     def end_with_child(self) -> None:
         """The child has exited: what was written is handed on, nothing more is taken."""
@@ -353,24 +388,24 @@ class Sink:
             self.broken = True
         self.end()
 
-    def part(self) -> None:
-        """The run has ended: as ``Source.part()``."""
-        del self._owner
-
-    def give_up(self) -> None:
-        """Draining is over: what has not been taken never will be."""
+    def cut(self) -> None:
+        """What has not been taken never will be."""
         if self.fd != -1:
             self.incomplete = True
-            self.close()
+            self._end()
 
-    def close(self) -> None:
-        self.discard()
+    def _end(self) -> None:
+        self._close_fd()
         self._pending.clear()
         self._wake()
-        self._owner.closed(self)
+        self._owner.look()
 
-    def discard(self) -> None:
-        """Close the descriptor and tell nobody."""
+    def close(self) -> None:
+        """As ``Source.close()``."""
+        self._close_fd()
+        self._owner = NOBODY
+
+    def _close_fd(self) -> None:
         if self.fd != -1:
             if self._watched:
                 self._watch.remove(self.fd)

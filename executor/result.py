@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from typing import Any, AnyStr, Generic
+from typing import TYPE_CHECKING, Any, AnyStr, Generic
+
+from executor.capture import Capture
+from executor.stop import CANCELLED, FAILED, TIMEOUT
+
+if TYPE_CHECKING:
+    from executor.child import Child
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,51 @@ class Result(Generic[AnyStr]):
         else:
             text = f"was killed by {signal_name(-self.status)}"
         return text + (" after its timeout" if self.has_timed_out else "")
+
+
+def make_result(run: Child) -> tuple[Result[Any], BaseException | None]:
+    """Of a run whose child is reaped; and what was wrong with its output as text."""
+    captures = {source.name: source.capture for source in run.ends.sources}
+    stdout = captures.get("stdout") or _NOTHING
+    stderr = captures.get("stderr") or _NOTHING
+    out, out_error = _text(stdout.value(), run.options.encoding, run.options.errors)
+    err, err_error = _text(stderr.value(), run.options.encoding, run.options.errors)
+    ending = run.ending
+    result = Result(
+        args=run.options.args,
+        pid=run.pid,
+        status=None if ending is None else ending.status,
+        stdout=out,
+        stderr=err,
+        has_timed_out=run.stopping.reason == TIMEOUT,
+        was_cancelled=run.stopping.reason in (CANCELLED, FAILED),
+        incomplete=run.ends.incomplete,
+        stdout_total=stdout.total,
+        stderr_total=stderr.total,
+        stdout_dropped=stdout.dropped,
+        stderr_dropped=stderr.dropped,
+        usage=None if ending is None else ending.usage,
+        started_at=run.started_at,
+        duration=run.exited_at - run.started_mono,
+        core_dumped=ending is not None and ending.core_dumped,
+    )
+    return result, out_error or err_error
+
+
+_NOTHING = Capture(0)
+
+
+def _text(output: bytes, encoding: str | None, errors: str) -> tuple[Any, BaseException | None]:
+    if encoding is None:
+        return output, None
+    try:
+        return output.decode(encoding, errors), None
+    except Exception as error:  # a UnicodeError, or what a codec or error handler raises
+        failure = error
+    try:
+        return output.decode(encoding, "replace"), failure
+    except Exception:  # a codec that replaces nothing, as "idna"; the failure is shown already
+        return output.decode("latin-1"), failure
 
 
 def signal_name(number: int) -> str:

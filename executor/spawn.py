@@ -71,7 +71,17 @@ if _FAST:
 class Command:
     """Checked arguments of one start; ``TypeError`` and ``ValueError`` for wrong ones."""
 
-    __slots__ = ("argv", "cwd", "env", "limits", "name", "options", "program", "soft_open_files")
+    __slots__ = (
+        "argv",
+        "cwd",
+        "env",
+        "limits",
+        "name",
+        "options",
+        "program",
+        "soft_open_files",
+        "words",
+    )
 
     def __init__(
         self,
@@ -99,7 +109,8 @@ class Command:
         self.env = _environment(options.get("env"))
         self.program = argv[0] if executable is None else os.fsencode(executable)
         _no_nul(self.program, "executable")
-        self.name = executable if executable is not None else _program_name(args, options)
+        self.words = _words(args, options)
+        self.name = executable if executable is not None else self.words[0]
 
     def candidates(self, program: bytes) -> tuple[bytes, ...]:
         """The paths to try: a name without a slash is looked up in PATH (env's, if given)."""
@@ -108,6 +119,12 @@ class Command:
         path = os.get_exec_path(self.options.get("env"))
         # an empty place is the working directory
         return tuple(os.fsencode(place) + b"/" * bool(place) + program for place in path)
+
+    def audit(self) -> None:
+        """Raise the event of subprocess.Popen (PEP 578): a hook may refuse the start."""
+        options = self.options
+        if _FAST or _needs_trampoline(self):  # else Popen raises it
+            sys.audit("subprocess.Popen", self.name, self.words, self.cwd, options.get("env"))
 
     def is_no_room(self, error: OSError) -> bool:
         """Whether this error of a start may pass by itself."""
@@ -190,10 +207,11 @@ def _environment(env: Mapping[Any, Any] | None) -> list[bytes] | None:
     return list(pairs.values())
 
 
-def _program_name(args: Any, options: Mapping[str, Any]) -> Any:
+def _words(args: Any, options: Mapping[str, Any]) -> list[Any]:
+    """``argv`` as it was given, for people."""
     if options.get("shell"):
-        return "/bin/sh"
-    return args if isinstance(args, (str, bytes, os.PathLike)) else args[0]
+        return ["/bin/sh", "-c", args]
+    return [args] if isinstance(args, (str, bytes, os.PathLike)) else list(args)
 
 
 def spawn(command: Command, cgroup: str | None, stdio: tuple[int, int, int]) -> int:

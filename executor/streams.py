@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import weakref
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, AnyStr, Generic, cast
@@ -20,13 +19,21 @@ class Chunks(Generic[AnyStr]):
     """``async for`` over a stream's output as it was read. One reader a stream.
 
     A slow reader slows the child: at most ``FULL`` bytes and one pipe's fill wait for it. A reader
-    that is dropped or closed (``aclose()``) lets the stream flow on without it.
+    that nobody holds any more, or that is closed (``aclose()``), lets the stream flow on without
+    it. It keeps its Subprocess alive.
     """
 
     def __init__(
-        self, source: Source, loop: asyncio.AbstractEventLoop, encoding: str | None, errors: str
+        self,
+        run: object,
+        source: Source,
+        loop: asyncio.AbstractEventLoop,
+        encoding: str | None,
+        errors: str,
     ) -> None:
+        self._run: object | None = run  # kept alive: else it would be killed as nobody's
         self._source: Source | None = source
+        self._number = -1
         self._loop = loop
         self._decoder = codecs.getincrementaldecoder(encoding)(errors) if encoding else None
         self._waiting: deque[bytes] = deque()
@@ -40,13 +47,13 @@ class Chunks(Generic[AnyStr]):
         source = self._source
         if source is None:
             return
+        if source.fd != -1:
+            self._number = source.attach(self)
         earlier = source.capture.value()
         if earlier:
             self.feed(earlier)
         if source.fd == -1:
             self.finish()
-        else:
-            source.listener = weakref.ref(self)
 
     def feed(self, chunk: bytes) -> None:
         self._waiting.append(chunk)
@@ -95,7 +102,7 @@ class Chunks(Generic[AnyStr]):
     def _set_full(self, full: bool) -> None:
         if self._source is not None:
             self._full = full
-            self._source.set_full(full)
+            self._source.set_full(self._number, full)
 
     def _last(self) -> AnyStr:
         """What an unfinished character at the end gives; then the end."""
@@ -114,17 +121,16 @@ class Chunks(Generic[AnyStr]):
         self._waiting.clear()
         self._wake()
         if source is not None:
-            source.listener = None
-            source.set_full(False)
+            source.detach(self._number)
+        self._run = None
 
     def __del__(self) -> None:
-        source = self._source
+        source = getattr(self, "_source", None)  # None also when the constructor has failed
         if source is None or source.fd == -1:
             return
-        source.listener = None
         try:
             # this may be any thread: only the loop's own touches its epoll
-            self._loop.call_soon_threadsafe(source.set_full, False)
+            self._loop.call_soon_threadsafe(source.detach, self._number)
         except RuntimeError:  # the loop is closed, and with it the child's end has come
             return
 

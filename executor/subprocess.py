@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import Any, AnyStr, Generic, Literal, Self, Unpack, overload
 
-from executor.child import CANCELLED, TIMEOUT, Child
+from executor.child import LEAVE_S, Child
 from executor.errors import CommandFailed, NoRoom, OutputLost
+from executor.input import Input as OpenInput
 from executor.limits import Limits
-from executor.options import DRAIN_S, MAX_OUTPUT, Options, Step
-from executor.pipes import OnOutput, Sink, Source
+from executor.options import DRAIN_S, MAX_OUTPUT, Options
+from executor.pipes import OnOutput, Source
 from executor.result import Result
 from executor.spawn import PopenArgs
 from executor.stdio import PIPE
+from executor.stop import CANCELLED, TIMEOUT, Step
 from executor.streams import LONG_LINE, Chunks, Lines
 
-Input = bytes | str | int | AsyncIterable[bytes] | Any
+Input = bytes | str | int | AsyncIterable[bytes] | AsyncIterable[str] | Any
 BytesCallback = Callable[[int | None, bytes, bytes, bool], object]
 TextCallback = Callable[[int | None, str, str, bool], object]
 StreamName = Literal["stdout", "stderr"]
@@ -40,6 +44,13 @@ class Keywords(PopenArgs, total=False):
     soft_open_files: int | None
 
 
+class RunKeywords(Keywords, total=False):
+    """All keywords of ``run()`` beside its own."""
+
+    encoding: str | None
+    text: bool | None
+
+
 class Subprocess(Generic[AnyStr]):
     """One run of one command on the event loop of the thread that starts it. Not for other threads.
 
@@ -54,14 +65,16 @@ class Subprocess(Generic[AnyStr]):
     ``args``: a sequence of ``str``, ``bytes`` or ``PathLike``; one of these alone is the program,
     or, with ``shell=True``, the text for ``/bin/sh -c``. A shell takes no list.
     ``stop``: a sequence of (signal, seconds until the next step or ``None``), sent to the whole
-    process group; a function in place of the signal is called with the process id. End it with
-    SIGKILL, or a child that ignores the rest goes on.
+    process group; a function in place of the signal is called with the process id, and may return
+    an awaitable, which has the seconds of its step. End it with SIGKILL, or a child that ignores
+    the rest goes on.
     ``drain``: seconds to go on reading, after the child has exited, a pipe that another process
     still holds; ``None``: until it is closed, or ``timeout`` is over.
-    ``input``: bytes (``str`` with ``encoding``), a descriptor or file (the child reads it itself),
-    or an async iterator of bytes. A child that does not read it all is no error. ``stdin=PIPE`` in
-    its place leaves stdin open for ``write()`` and ``close_stdin()``. By default stdin is the null
-    device.
+    ``input``: bytes, a descriptor or file (the child reads it itself), or an async iterator of
+    bytes; ``str`` in place of bytes with ``encoding``. A child that does not read it all is no
+    error; the iterator is cancelled when the child has exited, and its cleanup waited for.
+    ``stdin=PIPE`` in its place leaves stdin open for ``write()`` and ``close_stdin()``. By default
+    stdin is the null device.
     ``max_output``: bytes kept of each stream, the first and the last half; ``None``: all; 0: none.
     ``on_output(stream, chunk)``: called with each chunk, as bytes, in the order it was read, all
     of them before the run has ended. While an awaitable that it returned is not done, that stream
@@ -137,7 +150,7 @@ class Subprocess(Generic[AnyStr]):
         kill_group: bool = False,
         cgroup: str | os.PathLike[str] | None = None,
         soft_open_files: int | None = None,
-        **popen_args: Any,
+        **popen_args: Unpack[PopenArgs],
     ) -> None:
         self._child: Child | None = None
         self._options = Options(
@@ -156,7 +169,7 @@ class Subprocess(Generic[AnyStr]):
             kill_group,
             cgroup,
             soft_open_files,
-            popen_args,
+            dict(popen_args),
         )
 
     def start(self) -> None:
@@ -194,8 +207,9 @@ class Subprocess(Generic[AnyStr]):
     async def wait(self) -> Result[AnyStr]:
         """How the run ended. Cancelling the wait leaves the child running.
 
-        Raises what ``on_output`` or the iterator given as ``input`` raised, after the end of the
-        child; ``UnicodeError`` with ``errors="strict"``.
+        Raises what ``on_output``, a stop step or the iterator given as ``input`` raised, after the
+        end of the child (an ``ExecutorError`` for a CancelledError); ``UnicodeError`` with
+        ``errors="strict"``.
         """
         child = self._started()
         _same_loop(child)
@@ -212,10 +226,7 @@ class Subprocess(Generic[AnyStr]):
         So a child that does not read makes it wait. Cancelling it takes nothing back.
         ``BrokenPipeError`` if nobody reads any more, ``ValueError`` after ``close_stdin()``.
         """
-        sink = self._stdin()
-        if sink.ends and not sink.broken:
-            raise ValueError("stdin is closed")
-        await sink.write(self._options.encode(data) if isinstance(data, str) else data)
+        await self._stdin().write(data)
 
     def close_stdin(self) -> None:
         """End the child's stdin once all that was written is handed on; idempotent."""
@@ -236,7 +247,7 @@ class Subprocess(Generic[AnyStr]):
             raise OutputLost(f"{lost}: ask sooner, or with a larger max_output")
         options = self._options
         chunks: Chunks[AnyStr] = Chunks(
-            source, self._started().loop, options.encoding, options.errors
+            self, source, self._started().loop, options.encoding, options.errors
         )
         chunks.begin()
         return chunks
@@ -260,16 +271,26 @@ class Subprocess(Generic[AnyStr]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop what still runs and wait for its end. Cancelled once more, it kills at once."""
+        """Stop what still runs and wait for its end; a program that has closed a stream, as one
+        that exits does, is waited for a moment before. Cancelled once more, it kills at once.
+        """
         child = self._started()
         _same_loop(child)
-        child.stop(CANCELLED)
         cancelled: asyncio.CancelledError | None = None
-        while child.result is None and not child.inert:
+        if error is None and child.is_leaving:
+            try:
+                async with asyncio.timeout(LEAVE_S):
+                    await child.ended()
+            except TimeoutError:
+                pass  # it goes on without that stream
+            except asyncio.CancelledError as once:
+                cancelled = once
+        child.stop(CANCELLED)
+        while not child.is_over:
             try:
                 await child.ended()
             except asyncio.CancelledError as again:
-                child.kill()
+                child.stop_at_once()
                 cancelled = again
         if cancelled is not None:
             raise cancelled
@@ -304,7 +325,7 @@ class Subprocess(Generic[AnyStr]):
     @property
     def has_timed_out(self) -> bool:
         """Whether the timeout was what stopped it; true from that moment on."""
-        return self._child is not None and self._child.stop_reason == TIMEOUT
+        return self._child is not None and self._child.stopping.reason == TIMEOUT
 
     def _started(self) -> Child:
         if self._child is None:
@@ -312,16 +333,16 @@ class Subprocess(Generic[AnyStr]):
         return self._child
 
     def _source(self, stream: str) -> Source:
-        for source in self._started().sources:
+        for source in self._started().ends.sources:
             if source.name == stream:
                 return source
         raise ValueError(f"{stream!r} is not a stream that is captured")
 
-    def _stdin(self) -> Sink:
-        sink = self._started().sink
-        if sink is None or self._options.input is not None:
+    def _stdin(self) -> OpenInput:
+        stdin = self._started().ends.input
+        if stdin is None or self._options.input is not None:
             raise ValueError("stdin is not open: start with stdin=PIPE")
-        return sink
+        return stdin
 
     def __repr__(self) -> str:
         child = self._child
@@ -335,10 +356,14 @@ class Subprocess(Generic[AnyStr]):
 
     def __del__(self) -> None:
         child = getattr(self, "_child", None)  # None also when the constructor has failed
-        if child is None or child.result is not None or child.inert or child.is_awaited:
+        if child is None or child.is_over or child.is_awaited:
             return
-        child.drop()
         message = f"{self!r} was dropped and killed"
+        if child.is_leaving:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                child.drop_after_leaving(partial(warnings.warn, message, ResourceWarning))
+                return
+        child.drop()
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
 
@@ -392,7 +417,7 @@ async def run(
     *,
     timeout: float | None = -1,  # noqa: ASYNC109  (a stop sequence, not asyncio.timeout)
     check: bool = False,
-    **options: Any,
+    **options: Unpack[RunKeywords],
 ) -> Result[Any]:
     """Run a command to its end. The keywords are those of ``Subprocess``.
 
@@ -402,8 +427,9 @@ async def run(
     """
     if options.get("stdin") == PIPE:
         raise ValueError("run() takes no stdin=PIPE, as nobody could write to it: use input=")
-    async with Subprocess(None, timeout, args=args, **options) as subprocess:
-        result = await subprocess.wait()
+    bytes_or_text: Any = Subprocess  # which of its overloads it is, the caller's options say
+    async with bytes_or_text(None, timeout, args=args, **options) as subprocess:
+        result: Result[Any] = await subprocess.wait()
     if check and (result.status != 0 or result.has_timed_out):
         raise CommandFailed(result)
     return result

@@ -10,21 +10,26 @@ import asyncio
 import atexit
 import os
 import select
+import time
 import weakref
 from collections.abc import Callable
 from typing import Protocol
 
 READ = 1  # EPOLLIN
 WRITE = 4  # EPOLLOUT
+ABANDON_S = 2.0  # for killed children to die, without a loop: disk sleep can hold them
 
 
 class Tenant(Protocol):
     """Who has descriptors in a watch, and must be told when the loop is closed under it."""
 
-    def abandon(self) -> None:
-        """Kill, reap and close without the loop."""
+    def kill(self) -> None:
+        """SIGKILL to all of it; never raises."""
 
-    def forget(self) -> None:
+    def abandon(self, deadline: float) -> None:
+        """Reap and close without the loop, in ``time.monotonic()``'s time."""
+
+    def close_copy(self) -> None:
         """Close our copies of the descriptors, in a forked copy of this process."""
 
 
@@ -46,6 +51,11 @@ class Watch:
         self._epoll.register(fd, events)
         self._handlers[fd] = handler
 
+    def add_again(self, fd: int, events: int, handler: Callable[[], None]) -> None:
+        """The same where it may have been added already."""
+        if fd not in self._handlers:
+            self.add(fd, events, handler)
+
     def remove(self, fd: int) -> None:
         """Before the descriptor is closed: epoll knows open files, and a fork may hold a copy."""
         if self._handlers.pop(fd, None) is not None and not self._epoll.closed:
@@ -62,16 +72,21 @@ class Watch:
                 handler()
 
     def abandon(self) -> None:
-        """The loop is closed: nothing of ours may stay behind."""
-        while self.tenants:
-            self.tenants.pop().abandon()
+        """The loop is closed: nothing of ours may stay behind. All die, then all are waited for."""
+        tenants = list(self.tenants)
+        self.tenants.clear()
+        for tenant in tenants:
+            tenant.kill()
+        deadline = time.monotonic() + ABANDON_S
+        for tenant in tenants:
+            tenant.abandon(deadline)
         self.close()
 
-    def forget(self) -> None:
+    def close_copy(self) -> None:
         """This is a forked copy of the process: the children belong to the original."""
         self.close()  # first: the epoll is the original's too, nothing may be unregistered
         while self.tenants:
-            self.tenants.pop().forget()
+            self.tenants.pop().close_copy()
 
     def close(self) -> None:
         self._handlers.clear()
@@ -159,12 +174,12 @@ def _each(act: Callable[[Watch], None]) -> None:
             act(watch)
 
 
-def _forget_all() -> None:
-    _each(Watch.forget)
+def _close_copies() -> None:
+    _each(Watch.close_copy)
     _watches.clear()
 
 
 # a loop that nobody closed: its commands must not outlive the interpreter
 atexit.register(_each, Watch.abandon)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+    os.register_at_fork(after_in_child=_close_copies)

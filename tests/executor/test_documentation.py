@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ async def main() -> None:
     Subprocess(done, 3, args=["true"]).start()
     Subprocess(done_text, timeout=3, args=["true"], encoding="utf-8").start()
     raw: Result[bytes] = await run(["true"], on_output=note, limits=Limits(open_files=9), cwd="/")
-    text: Result[str] = await run("true", shell=True, text=True, drain=None)
+    text: Result[str] = await run("true", shell=True, text=True, drain=None, umask=0o22)
     print(raw.stdout.hex(), text.stdout.casefold())
     async with Subprocess(args=["cat"], stdin=PIPE, text=True) as sp:
         await sp.write("x")
@@ -80,6 +81,14 @@ async def main() -> None:
 asyncio.run(main())
 """
 WRONG = "from executor import Subprocess\nSubprocess(args=['true'], no_such_option=1)\n"
+
+
+def test_an_editor_sees_the_options_of_run():
+    options = typing.get_type_hints(executor.run)["options"]
+    (named,) = typing.get_args(options)
+    names = set(inspect.signature(executor.Subprocess).parameters) - {"popen_args", "callback"}
+    assert names - set(inspect.signature(executor.run).parameters) <= set(named.__annotations__)
+    assert {"cwd", "env", "umask"} <= set(named.__annotations__)
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mypy"), reason="mypy is not installed")

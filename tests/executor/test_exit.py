@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import ctypes
 import errno
@@ -16,9 +17,21 @@ import threading
 import time
 
 import pytest
-from children import EXIT_1, SLEEP_30, TRUE, children_of_ours, in_a_fork, is_alive, py, sh, until
+from children import (
+    CAT,
+    EXIT_1,
+    SLEEP_30,
+    TRUE,
+    children_of_ours,
+    in_a_fork,
+    is_alive,
+    py,
+    sh,
+    until,
+)
 
-from executor import CommandFailed, Limits, Subprocess, run
+from executor import PIPE, CommandFailed, Limits, Subprocess, exits, run
+from executor.phase import MOVES, Phase
 
 
 # 38
@@ -337,3 +350,75 @@ async def test_program_that_another_thread_becomes_is_still_the_command(io_loop)
     )
     result = await run([sys.executable, "-c", code], text=True)
     assert (result.status, result.stdout) == (7, f"{result.pid}\n")
+
+
+# beyond the list
+@pytest.mark.gen_test(timeout=60)
+async def test_event_of_nothing_does_not_end_the_watch(io_loop):
+    """One of a descriptor closed and opened again within a turn: its handler is called for it."""
+    sp = Subprocess(args=CAT, stdin=PIPE)
+    sp.start()
+    sp._child._on_exit()
+    assert sp._child._exit.pidfd in sp._child._watch._handlers
+    assert sp._child._exit._timer is None
+    sp.close_stdin()
+    assert (await sp.wait()).status == 0
+
+
+# 83
+@pytest.mark.gen_test(timeout=60)
+async def test_blocking_wait_returns_in_its_time(io_loop):
+    sp = Subprocess(args=SLEEP_30)
+    sp.start()
+    before = time.monotonic()
+    sp._child._exit.wait_blocking(1.0)
+    assert 1.0 <= time.monotonic() - before < 1.9
+    exits._orphans.discard(sp.pid)
+    sp.cancel()
+    assert (await sp.wait()).status == -signal.SIGTERM
+
+
+def test_abandoned_children_are_waited_for_together():
+    """Traced ones, that are not ours to reap before their tracers let go."""
+
+    async def main() -> list[Subprocess[bytes]]:
+        children = [Subprocess(args=SLEEP_30) for _ in range(3)]
+        for sp in children:
+            sp.start()
+        return children
+
+    loop = asyncio.new_event_loop()
+    children = loop.run_until_complete(main())
+    tracers = [seize(sp.pid) for sp in children]
+    traced = [tracer.stdout.readline() for tracer in tracers]
+    before = time.monotonic()
+    loop.close()
+    took = time.monotonic() - before
+    for tracer in tracers:
+        tracer.communicate()
+    for sp in children:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(sp.pid, 0)
+        exits._orphans.discard(sp.pid)
+    if not all(traced):
+        pytest.skip("the system allows no tracing here")
+    assert took < 3.9  # for each of them two seconds, one after the other, it was six
+
+
+# the phases
+def test_moves_of_a_run_are_closed_and_lead_to_an_end():
+    assert set(MOVES) == set(Phase)
+    reached = {Phase.STARTING}
+    while more := {to for phase in reached for to in MOVES[phase]} - reached:
+        reached |= more
+    assert reached == set(Phase)
+    assert {phase for phase in Phase if not MOVES[phase]} == {Phase.ENDED, Phase.ABANDONED}
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_move_that_is_not_legal_raises(io_loop):
+    sp = Subprocess(args=TRUE)
+    sp.start()
+    await sp.wait()
+    with pytest.raises(RuntimeError, match="ended can't be running"):
+        sp._child._move(Phase.RUNNING)

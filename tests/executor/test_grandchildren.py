@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import tempfile
@@ -9,9 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
-from children import EXIT_1, HELD_PIPE, is_alive, py, sh, until
+from children import (
+    EXIT_1,
+    HELD_PIPE,
+    children_of_ours,
+    in_a_fork,
+    is_alive,
+    py,
+    sh,
+    until,
+)
 
-from executor import Limits, Subprocess, run
+from executor import PIPE, Limits, Subprocess, run, watch
 
 DAEMON = py(
     "import os, sys, time\n"
@@ -258,3 +269,134 @@ async def test_normal_end_kills_background_children_when_asked(io_loop, holds):
 async def test_killing_the_group_at_the_end_loses_no_output(io_loop):
     result = await run(sh("(sleep 0.1; echo late) & echo early"), kill_group=True, drain=20)
     assert result.stdout == b"early\nlate\n"
+
+
+# 75
+@pytest.mark.gen_test(timeout=60)
+async def test_timeout_in_the_turn_of_the_exit_bounds_a_drain_without_end(io_loop):
+    loop = asyncio.get_running_loop()
+    sp = Subprocess(args=sh("read x; sleep 60 & echo $!"), stdin=PIPE, drain=None, timeout=0.05)
+    sp.start()
+
+    def let_it_exit() -> None:
+        sp.close_stdin()
+        os.waitid(os.P_PID, sp.pid, os.WEXITED | os.WNOWAIT)
+
+    # both are due when the loop next looks: the timeout comes after the exit, and before its event
+    loop.call_at(loop.time(), let_it_exit)
+    time.sleep(0.1)
+    try:
+        result = await asyncio.wait_for(sp.wait(), 10)
+    finally:
+        sp.cancel()
+        await sp.wait()
+    assert (result.status, result.incomplete, result.has_timed_out) == (0, True, False)
+    end(int(result.stdout))
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_timeout_that_has_stopped_the_command_does_not_cut_its_grace_short(io_loop):
+    """drain=None: what is left of the group has until the next step."""
+    script = "trap 'exit 0' TERM; (trap '' TERM; sleep 0.5; echo late) & echo early; wait"
+    steps = ((signal.SIGTERM, 30), (signal.SIGKILL, None))
+    result = await run(sh(script), drain=None, timeout=0.2, stop=steps)
+    assert (result.stdout, result.has_timed_out) == (b"early\nlate\n", True)
+    assert result.incomplete is False
+
+
+# 77
+MEMBER_THAT_STAYS = "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.1; done' & wait"
+
+
+def test_with_sigchld_ignored_the_stop_reaches_the_group_without_its_leader():
+    """The kernel reaps the leader; the pidfd still stands for its group (Linux 6.9)."""
+
+    async def main() -> None:
+        sp = Subprocess(args=sh(MEMBER_THAT_STAYS), drain=20, stop=((signal.SIGTERM, 0.2), *KILL))
+        sp.start()
+        async for line in sp.lines():
+            member = int(line)
+            break
+        sp.cancel()
+        try:
+            result = await asyncio.wait_for(sp.wait(), 10)
+            await until(lambda: not is_alive(member))
+        finally:
+            end(member)
+        assert (result.was_cancelled, result.incomplete) == (True, False)
+
+    def act() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        asyncio.run(main())
+
+    if not kernel_signals_groups_by_pidfd():
+        pytest.skip("no PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9)")
+    in_a_fork(act)
+
+
+def kernel_signals_groups_by_pidfd() -> bool:
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        signal.pidfd_send_signal(pidfd, 0, None, 4)
+    except OSError as error:
+        return error.errno != errno.EINVAL
+    finally:
+        os.close(pidfd)
+    return True
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_older_kernel_signals_the_group_by_its_id(io_loop, monkeypatch):
+    real = signal.pidfd_send_signal
+
+    def older(pidfd: int, number: int, info: None = None, flags: int = 0) -> None:
+        if flags:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(pidfd, number)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", older)
+    sp = Subprocess(args=sh(MEMBER_THAT_STAYS), drain=20, stop=((signal.SIGTERM, 0.2), *KILL))
+    sp.start()
+    async for line in sp.lines():
+        member = int(line)
+        break
+    sp.cancel()
+    assert (await sp.wait()).incomplete is False
+    await until(lambda: not is_alive(member))
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_group_id_that_may_be_anothers_is_not_signalled(io_loop, monkeypatch):
+    """Without a pidfd nothing holds on to the id of a child that somebody else has reaped."""
+
+    def refuse(pid: int) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    sp = Subprocess(args=HELD_PIPE, drain=0.5)
+    sp.start()
+    async for line in sp.lines():
+        member = int(line)
+        break
+    os.waitpid(sp.pid, 0)
+    assert sp.send_signal(signal.SIGKILL) is False
+    assert is_alive(member)
+    await sp.wait()
+    end(member)
+
+
+def test_loop_closed_while_the_cgroup_is_removed_leaves_the_result(tmp_path, monkeypatch):
+    """A plain directory, with a file in it, stands for a cgroup that can't be removed."""
+    monkeypatch.setattr(watch, "ABANDON_S", 0.1)
+    loop = asyncio.new_event_loop()
+
+    async def main() -> Subprocess[bytes]:
+        sp = Subprocess(args=["echo", "out"], cgroup=tmp_path)
+        sp.start()
+        await until(lambda: sp.pid not in children_of_ours())
+        assert sp.result is None
+        return sp
+
+    sp = loop.run_until_complete(main())
+    loop.close()
+    assert (sp.status, sp.stdout) == (0, b"out\n")

@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from children import CAT, SLEEP_30, TRUE, py, sh, until
 
-from executor import DEVNULL, PIPE, Subprocess, run
+from executor import DEVNULL, PIPE, ExecutorError, Subprocess, run
 
 READS_NOTHING = sh("exec sleep 0.2")
 
@@ -335,8 +335,9 @@ async def test_source_that_is_cancelled_never_passes_a_part_for_the_whole(io_loo
 
     sp = Subprocess(args=sh("cat; exec sleep 60"), input=cut())
     sp.start()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(ExecutorError) as caught:
         await sp.wait()
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     assert sp.status == -signal.SIGTERM
 
 
@@ -345,3 +346,84 @@ async def test_run_takes_no_pipe_that_nobody_could_write_to(io_loop):
     """Trio test_run: it would wait for its input for ever."""
     with pytest.raises(ValueError, match="input="):
         await run(CAT, stdin=PIPE)
+
+
+# 78
+@pytest.mark.parametrize("how", ["raised", "of a future"])
+@pytest.mark.gen_test(timeout=60)
+async def test_source_that_is_cancelled_does_not_cancel_its_task_group(io_loop, how):
+    async def cut():
+        yield b"part"
+        if how == "raised":
+            raise asyncio.CancelledError
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run(sh("cat; exec sleep 60"), input=cut()))
+    (error,) = caught.value.exceptions
+    assert isinstance(error, ExecutorError)
+    assert isinstance(error.__cause__, asyncio.CancelledError)
+
+
+# 79
+@pytest.mark.gen_test(timeout=60)
+async def test_wait_says_the_same_for_ever(io_loop):
+    """What the source does when it is cancelled is part of the run, however long it takes."""
+    cleaned = []
+
+    async def source():
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            await asyncio.sleep(0.3)
+            cleaned.append(True)
+            raise ZeroDivisionError
+
+    sp = Subprocess(args=TRUE, input=source(), drain=0.05)
+    sp.start()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await sp.wait()
+        assert cleaned == [True]
+
+
+# 82
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+@pytest.mark.gen_test(timeout=60)
+async def test_mark_of_an_encoding_comes_once_however_often_is_written(io_loop, encoding):
+    async with Subprocess(args=CAT, stdin=PIPE, encoding=encoding) as sp:
+        await sp.write("one ")
+        await sp.write("two")
+        sp.close_stdin()
+        assert (await sp.wait()).stdout == "one two"
+    async with Subprocess(args=CAT, stdin=PIPE, encoding=encoding) as sp:
+        sp.close_stdin()
+        assert (await sp.wait()).stdout_total == 0
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_last_word_of_a_stateful_encoding_is_written(io_loop):
+    text = "\u65e5\u672c"
+
+    async def source():
+        for letter in text:
+            yield letter
+
+    assert (await run(CAT, input=source(), encoding="iso2022_jp")).stdout == text
+    raw = await run(["od", "-An", "-c"], input=text, encoding="iso2022_jp")
+    async with Subprocess(args=["od", "-An", "-c"], stdin=PIPE, encoding="iso2022_jp") as sp:
+        await sp.write(text[:1])
+        await sp.write(text[1:])
+        sp.close_stdin()
+        assert (await sp.wait()).stdout == raw.stdout
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_lines_of_one_command_may_be_the_input_of_the_next_as_text_too(io_loop):
+    async with Subprocess(args=["seq", "3"], text=True) as numbers:
+        result = await run(["tac"], input=numbers.lines(), text=True)
+    assert result.stdout == "3\n2\n1\n"

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import gc
 import os
 import resource
 import signal
+import warnings
 from itertools import groupby
 
 import pytest
-from children import EXIT_1, SLEEP_30, TRUE, py, python_that_counts, sh, until
+from children import (
+    ENDLESS_OUTPUT,
+    EXIT_1,
+    SLEEP_30,
+    TRUE,
+    children_of_ours,
+    py,
+    python_that_counts,
+    sh,
+    until,
+)
 
-from executor import DEVNULL, PIPE, STDOUT, OutputLost, Subprocess, run
+from executor import DEVNULL, PIPE, STDOUT, ExecutorError, OutputLost, Subprocess, run
 
 BLOCK = 65536
 
@@ -164,7 +177,7 @@ async def test_what_is_in_the_pipe_at_the_exit_is_delivered(io_loop):
 async def test_closed_streams_are_not_the_end_of_the_child(io_loop):
     sp = Subprocess(args=sh("echo x; exec >&- 2>&-; sleep 0.5; exit 7"))
     sp.start()
-    await until(lambda: not any(source.is_open for source in sp._child.sources))
+    await until(lambda: not any(source.is_open for source in sp._child.ends.sources))
     cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     assert sp.result is None
     result = await sp.wait()
@@ -442,7 +455,7 @@ async def test_byte_by_byte_output_costs_no_more_memory_than_its_bytes(io_loop):
     sp = Subprocess(args=py(code))
     sp.start()
     assert (await sp.wait()).stdout == b"x" * 20_000
-    assert len(sp._child.sources[0].capture._head) < 20
+    assert len(sp._child.ends.sources[0].capture._head) < 20
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -514,8 +527,9 @@ async def test_cancelled_future_within_on_output_is_an_error_as_any_other(io_loo
 
     sp = Subprocess(args=sh("echo x; exec sleep 60"), on_output=fails)
     sp.start()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(ExecutorError) as caught:
         await sp.wait()
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     assert sp.status == -signal.SIGTERM
 
 
@@ -553,3 +567,87 @@ async def test_child_may_change_its_end_of_a_pipe_as_it_likes(io_loop):
         "    except BlockingIOError: time.sleep(0.001)\n"
     )
     assert (await run(child)).stdout == b"x" * 300_000
+
+
+# 76
+@pytest.mark.parametrize("closed", [False, True], ids=["dropped", "closed"])
+@pytest.mark.gen_test(timeout=60)
+async def test_reader_that_went_while_full_does_not_let_the_next_ones_stream_flow(io_loop, closed):
+    sp = Subprocess(args=ENDLESS_OUTPUT, max_output=None)
+    sp.start()
+    capture = sp._child.ends.sources[0].capture
+    first = sp.chunks()
+    await until(lambda: first._full, "the first reader's fill")
+    if closed:
+        await first.aclose()
+    else:
+        del first
+    second = sp.chunks()  # of what came so far, so full from its beginning
+    assert second._full
+    before = capture.total
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert capture.total == before
+    read = [await anext(second) for _ in range(20)]
+    sp.cancel()
+    read += [chunk async for chunk in second]
+    assert b"".join(read) == (await sp.wait()).stdout
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_pipe_of_a_loud_child_is_256_kib_as_documented(io_loop):
+    """Of 1 MiB an ordinary user may have 64 at a time (pipe(7))."""
+    async with Subprocess(args=ENDLESS_OUTPUT, max_output=0) as sp:
+        fd = sp._child.ends.sources[0].fd
+        await until(lambda: fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) != 65536)
+        assert fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ) == 256 * 1024
+
+
+# 79
+@pytest.mark.gen_test(timeout=60)
+async def test_cancelled_on_output_has_ended_before_the_run(io_loop):
+    ended = []
+
+    async def stuck(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)
+            ended.append(True)
+
+    result = await run(sh("echo x; exec sleep 60"), on_output=stuck, timeout=0.1, drain=0.05)
+    assert (result.has_timed_out, ended) == (True, [True])
+
+
+# 81
+def lines_of(text: str):
+    sp = Subprocess(args=sh(text), text=True)
+    sp.start()
+    return sp.lines()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_iterator_keeps_its_run_alive(io_loop):
+    lines = lines_of("echo one; sleep 0.1; echo two")
+    gc.collect()
+    assert [line async for line in lines] == ["one\n", "two\n"]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_run_that_its_iterator_outlived_may_end_by_itself(io_loop, tmp_path):
+    """The stream ends a little before the program does: that is no reason to kill it."""
+    done = tmp_path / "done"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async for line in lines_of(f"echo one; exec >&- 2>&-; sleep 0.1; >{done}"):
+            assert line == "one\n"
+        await until(done.exists)
+        await until(lambda: not children_of_ours())
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_run_that_goes_on_for_nobody_is_killed_with_a_warning(io_loop):
+    with pytest.warns(ResourceWarning, match="was dropped and killed"):
+        async for line in lines_of("echo $$; exec >&- 2>&-; exec sleep 60"):
+            pid = int(line)
+        await until(lambda: pid not in children_of_ours())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import pty
@@ -903,3 +904,51 @@ async def test_inheritable_descriptors_reach_a_child_with_a_umask_too(io_loop, l
     assert (result.status, os.read(read, 100)) == (0, b"0027\n")
     os.close(read)
     os.close(write)
+
+
+# 84
+@pytest.mark.parametrize(
+    ("options", "event"),
+    [
+        ({"args": ["echo", "x"]}, ("echo", ["echo", "x"], None, None)),
+        (
+            {"args": "echo x", "shell": True, "cwd": "/", "env": {"A": "b"}},
+            ("/bin/sh", ["/bin/sh", "-c", "echo x"], "/", {"A": "b"}),
+        ),
+        ({"args": ["no-such-program"]}, ("no-such-program", ["no-such-program"], None, None)),
+    ],
+    ids=["plain", "shell", "that fails"],
+)
+@BOTH_WAYS
+def test_start_is_one_audit_event_before_it(options, event, limits):
+    """PEP 578, as subprocess.Popen's."""
+    events = []
+
+    def act() -> None:
+        sys.addaudithook(lambda *seen: events.append(seen) if "subprocess" in seen[0] else None)
+        with contextlib.suppress(FileNotFoundError):
+            asyncio.run(run(limits=limits, **options))
+        assert events == [("subprocess.Popen", event)]
+
+    in_a_fork(act)
+
+
+def test_audit_hook_may_refuse_a_start(tmp_path):
+    class Refused(Exception):
+        pass
+
+    def refuse(name: str, _: object) -> None:
+        if name == "subprocess.Popen":
+            raise Refused
+
+    async def main() -> None:
+        await run(TRUE)
+        before = holdings()
+        sys.addaudithook(refuse)
+        for limits in LIMITS:
+            with pytest.raises(Refused):
+                Subprocess(args=TRUE, stdout=tmp_path / "file", limits=limits).start()
+        assert holdings() == before
+        assert list(tmp_path.iterdir()) == []
+
+    in_a_fork(lambda: asyncio.run(main()))

@@ -23,7 +23,7 @@ from children import (
     until,
 )
 
-from executor import PIPE, Subprocess, run
+from executor import DEVNULL, PIPE, ExecutorError, Subprocess, run
 
 QUICK = ((signal.SIGTERM, 0.3), (signal.SIGKILL, None))
 
@@ -397,8 +397,9 @@ async def test_step_that_meets_a_cancelled_future_does_not_end_the_sequence(io_l
 
     sp = Subprocess(args=SLEEP_30, timeout=0.05, stop=((fails, None), (signal.SIGKILL, None)))
     sp.start()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(ExecutorError) as caught:
         await sp.wait()
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     assert (sp.status, sp.has_timed_out) == (-signal.SIGKILL, True)
 
 
@@ -456,3 +457,108 @@ async def test_on_output_may_talk_to_the_command_and_stop_it(io_loop):
     loud = Subprocess(args=["yes"], max_output=100, on_output=lambda *_: loud.cancel())
     loud.start()
     assert (await loud.wait()).was_cancelled
+
+
+# 80
+@pytest.mark.gen_test(timeout=60)
+async def test_leaving_the_block_after_the_end_of_the_output_is_no_cancel(io_loop):
+    """The streams of a program end before it does."""
+    async with Subprocess(args=sh("echo x; exec >&- 2>&-; sleep 0.1; exit 3")) as sp:
+        assert [line async for line in sp.lines()] == [b"x\n"]
+    assert (sp.status, sp.result.was_cancelled) == (3, False)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_leaving_the_block_when_the_program_has_exited_is_no_cancel(io_loop):
+    async with Subprocess(args=sh("exit 3"), stdout=DEVNULL, stderr=DEVNULL) as sp:
+        os.waitid(os.P_PID, sp.pid, os.WEXITED | os.WNOWAIT)
+    assert (sp.status, sp.result.was_cancelled) == (3, False)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_leaving_the_block_stops_a_program_that_goes_on_without_its_streams(io_loop):
+    async with Subprocess(args=sh("exec >&- 2>&-; exec sleep 60")) as sp:
+        assert [line async for line in sp.lines()] == []
+    assert (sp.status, sp.result.was_cancelled) == (-signal.SIGTERM, True)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_cancelled_while_it_waits_for_a_program_that_leaves_it_stops_it(io_loop):
+    at_its_end = asyncio.Event()
+
+    async def leave() -> None:
+        async with Subprocess(args=sh("exec >&- 2>&-; exec sleep 60")) as sp:
+            assert [line async for line in sp.lines()] == []
+            pids.append(sp.pid)
+            at_its_end.set()
+
+    pids: list[int] = []
+    task = asyncio.ensure_future(leave())
+    await at_its_end.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not is_alive(pids[0])
+
+
+# 81
+@pytest.mark.gen_test(timeout=60)
+async def test_step_may_be_a_coroutine_function(io_loop):
+    said = []
+
+    async def ask(pid: int) -> None:
+        await sp.write(b"quit\n")
+        await until(lambda: not is_alive(pid))
+        said.append("gone")
+
+    sp = Subprocess(args=sh("read x; exit 7"), stdin=PIPE, stop=((ask, 50), (signal.SIGKILL, None)))
+    sp.start()
+    sp.cancel()
+    result = await sp.wait()
+    assert (result.status, result.was_cancelled, said) == (7, True, ["gone"])
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_step_that_takes_too_long_is_cancelled_and_the_next_one_follows(io_loop):
+    seen = []
+
+    async def stuck(_: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            seen.append("cancelled")
+            raise
+
+    sp = Subprocess(args=SLEEP_30, stop=((stuck, 0.1), (signal.SIGKILL, None)))
+    sp.start()
+    sp.cancel()
+    assert (await sp.wait()).status == -signal.SIGKILL
+    assert seen == ["cancelled"]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_step_that_fails_later_is_shown_and_the_next_one_follows_at_once(io_loop):
+    async def fails(_: int) -> None:
+        await asyncio.sleep(0.01)
+        raise ZeroDivisionError
+
+    sp = Subprocess(args=SLEEP_30, stop=((fails, 50), (signal.SIGKILL, None)))
+    sp.start()
+    sp.cancel()
+    with pytest.raises(ZeroDivisionError):
+        await sp.wait()
+    assert sp.status == -signal.SIGKILL
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_on_output_may_begin_a_stop_whose_step_is_a_function(io_loop):
+    asked = []
+    sp = Subprocess(
+        args=sh("echo x; exec sleep 60"),
+        on_output=lambda *_: sp.cancel() and None,
+        stop=((asked.append, 0), (signal.SIGKILL, None)),
+    )
+    sp.start()
+    assert (await sp.wait()).status == -signal.SIGKILL
+    assert asked == [sp.pid]
