@@ -165,11 +165,15 @@ class Ledger(Protocol):
         """
         ...
 
-    async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
+    async def end(
+        self, id: str, end: End, journal: bytes | None = None, *, got_input: bool = True
+    ) -> None:
         """Write down how a job ended, and that it ran where `start` has not said so yet.
 
-        `journal` is its output when it was small, else None. The same end, written again, changes
-        nothing; ValueError for a move that isn't legal, so for another end than was written.
+        `journal` is its output when it was small, else None. Without `got_input` nothing was
+        written to an open stdin, and nothing is missing for another run. The same end, written
+        again, changes nothing; ValueError for a move that isn't legal, so for another end than was
+        written.
         """
         ...
 

@@ -125,11 +125,12 @@ END_COLUMNS = (
     " signal = ?,"
     " has_timed_out = ?, usage = ?, stdout_bytes = ?, stdout_dropped = ?, stderr_bytes = ?,"
     " stderr_dropped = ?,"
-    f" stdin = CASE WHEN length(stdin) > {STDIN_KEPT_BYTES} THEN X'' ELSE stdin END"
+    f" stdin = CASE WHEN length(stdin) > {STDIN_KEPT_BYTES} THEN X''"
+    " WHEN NOT ? AND stdin = CAST('\"open\"' AS BLOB) THEN NULL ELSE stdin END"
 )
 
 
-def end_row(end: End) -> tuple[Any, ...]:
+def end_row(end: End, got_input: bool) -> tuple[Any, ...]:
     """Return what stands in `END_COLUMNS` after a job's end."""
     return (
         end.state,
@@ -147,4 +148,5 @@ def end_row(end: End) -> tuple[Any, ...]:
         end.stdout.dropped,
         end.stderr.bytes,
         end.stderr.dropped,
+        got_input,
     )

@@ -206,11 +206,13 @@ class SqliteLedger:
             if outcome is not None:
                 raise outcome
 
-    async def end(self, id: str, end: End, journal: bytes | None = None) -> None:
+    async def end(
+        self, id: str, end: End, journal: bytes | None = None, *, got_input: bool = True
+    ) -> None:
         """Write down how a job ended, and that it ran."""
 
         def write() -> None:
-            statements.end(self._db, id, end, journal)
+            statements.end(self._db, id, end, journal, got_input=got_input)
 
         await self._writes.call(write)
 

@@ -131,7 +131,14 @@ def _is_running_as(db: apsw.Connection, start: Start) -> bool:
     return bool(db.execute(sql, (start.id, start.pid, start.started_at)).get)
 
 
-def end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) -> None:
+def end(
+    db: apsw.Connection,
+    id: str,
+    end: End,
+    journal: bytes | None = None,
+    *,
+    got_input: bool = True,
+) -> None:
     """Write down how a job ended; ValueError when it cannot end so."""
     before = _state(db, id)
     if before == end.state and _has_ended_as(db, id, end):
@@ -140,7 +147,8 @@ def end(db: apsw.Connection, id: str, end: End, journal: bytes | None = None) ->
         before = "running"  # it ran, or it may have: both moves are written as one
     check_move(before, end.state)
     db.execute(
-        f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?", (*end_row(end), journal, id)
+        f"UPDATE jobs SET {END_COLUMNS}, journal = ? WHERE id = ?",
+        (*end_row(end, got_input), journal, id),
     )
 
 

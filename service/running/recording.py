@@ -61,7 +61,7 @@ class Recording:
         content = run.content
         while run.end is not None:
             try:
-                await self._ledger.end(run.id, run.end, content)
+                await self._ledger.end(run.id, run.end, content, got_input=_got_input(run))
                 return
             except NotFound:
                 return  # somebody took it out of the ledger: nobody asks for its end
@@ -129,6 +129,11 @@ def _identified(start: Start) -> Start:
     if stat is None:
         return start
     return msgspec.structs.replace(start, boot_id=proc.boot_id(), start_ticks=stat.start_ticks)
+
+
+def _got_input(run: Run) -> bool:
+    """Whether something was written to the command, or might have been, had it lived."""
+    return run.stdin_bytes > 0 or (run.end is not None and run.end.reason != "exit")
 
 
 def _plain(end: End, exc: Exception) -> End:

@@ -234,6 +234,12 @@ def test_rerun_without_the_input_is_refused_and_says_what_to_do(squall: Squall) 
     assert (none["state"], none["stdout"]["bytes"]) == ("succeeded", 0)
 
 
+def test_rerun_of_what_ran_at_a_terminal_needs_no_input(squall: Squall) -> None:
+    assert "here" in squall.on_terminal("run", "echo", "here")
+    job_id = squall.newest()["id"]
+    assert squall("rerun", "--wait", job_id).returncode == 0
+
+
 def test_rm_deletes_ended_jobs_and_prints_their_ids(squall: Squall) -> None:
     ids = [squall.submit("true") for _ in range(2)]
     done = squall("rm", ids[0], ids[1][-12:])

@@ -109,6 +109,13 @@ async def test_long_stdin_leaves_with_the_end_and_its_lack_is_told(ledger, other
     assert await other.asked(job.id) == Asked(Spec(args=["cat"]), has_all=False)
 
 
+async def test_open_stdin_that_got_nothing_is_nothing_to_miss(ledger, other):
+    spec = Spec(args=["cat"], stdin="open")
+    job = await submit(ledger, spec, owner="1", room=1)
+    await ledger.end(job.id, SUCCESS, got_input=False)
+    assert await other.asked(job.id) == Asked(Spec(args=["cat"]), has_all=True)
+
+
 async def test_a_job_tells_which_one_it_runs_again(ledger, other):
     first = await submit(ledger)
     again = await submit(ledger, rerun_of=first.id)

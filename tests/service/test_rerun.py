@@ -85,9 +85,24 @@ def test_stdin_of_any_length_is_there_while_the_job_is(service):
     service.ask("POST", f"/v1/jobs/{first['id']}/cancel")
 
 
-def test_open_stdin_counts_as_not_kept(service):
-    job = service.submit("cat", stdin="open")
-    service.ask("POST", f"/v1/jobs/{job['id']}/stdin?close=true", b"typed")
+def ended_with_input(service, content, *args):
+    job = service.submit(*args, stdin="open")
+    service.ask("POST", f"/v1/jobs/{job['id']}/stdin?close=true", content)
+    service.ask("GET", f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=30"})
+    return job["id"]
+
+
+def test_open_stdin_that_got_something_is_not_kept(service):
+    assert rerun(service, ended_with_input(service, b"typed", "cat")).status == 409
+
+
+def test_open_stdin_that_got_nothing_is_empty_the_next_time(service):
+    id = ended_with_input(service, b"", "sh", "-c", "cat; echo done")
+    assert run_again(service, id)["stdout"]["text"] == "done\n"
+
+
+def test_what_a_stopped_job_would_have_read_is_not_known(service):
+    job = service.submit("cat", stdin="open", timeout=0.1)
     service.ask("GET", f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=30"})
     assert rerun(service, job["id"]).status == 409
 
