@@ -36,6 +36,11 @@ def clipboard(browser: Browser, page: Page) -> None:
 def test_an_empty_output_is_said_to_be_empty(inside: Page, front: Front) -> None:
     ended(inside, front, "true")
     inside.wait_text("No output", ".screen .empty")
+    inside.js("void (document.querySelector('.empty').style.pointerEvents = 'auto')")
+    middle = "(({x, y, width, height}) => [x + width / 2, y + height / 2])"
+    box = "document.querySelector('.screen').getBoundingClientRect()"
+    on_top = f"document.elementFromPoint(...{middle}({box}))"
+    assert inside.js(f"{on_top}.matches('.empty')")
     ended(inside, front, "echo", "something")
     inside.wait_text("something", ".screen")
     assert not inside.js("document.querySelector('.empty').checkVisibility()")
