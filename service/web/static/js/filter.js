@@ -13,7 +13,7 @@ export class Filter {
   #changed;
   #timer = 0;
   #text = element("input", {
-    type: "search", placeholder: "Text in the command", "aria-label": "Text in the command", ...PLAIN, input: () => this.#later(),
+    type: "search", placeholder: "Text in the command", "aria-label": "Text in the command", maxlength: "1000", ...PLAIN, input: () => this.#later(),
   });
   #labels = element("input", {
     type: "text", placeholder: "key:value", "aria-label": "Only jobs with these labels: key:value, separated by spaces",

@@ -27,7 +27,7 @@ export class JobsPage {
   #count = element("span.count", { role: "status" });
   #cursor = null;
   #most;
-  #scrollTo;
+  #left; // where one was before going away from here
   #changed = new Map(); // jobs that wait to be shown: many changes make one
   #timers = [];
   #unsubscribe;
@@ -38,9 +38,8 @@ export class JobsPage {
   constructor(jobs, query) {
     this.#jobs = jobs;
     this.#filter.read(query);
-    const { rows = PAGE, y = 0 } = address.kept();
-    this.#most = rows;
-    this.#scrollTo = y;
+    this.#left = address.kept();
+    this.#most = this.#left.rows ?? PAGE;
     this.#form = new RunForm((job) => {
       jobs.put(job);
       address.go(address.jobAddress(job.id));
@@ -76,9 +75,9 @@ export class JobsPage {
     attempt(() => this.#load(address.kept().rows));
   }
 
-  /** Called before another place is gone to: whoever comes back finds as many rows, at the same height. */
+  /** Called before another place is gone to: whoever comes back finds as many rows, at the same height, and the same one. */
   leave() {
-    address.keep({ rows: this.#most, y: scrollY });
+    address.keep({ rows: this.#most, y: scrollY, row: this.#table.focused });
   }
 
   close() {
@@ -137,8 +136,14 @@ export class JobsPage {
     if (mine !== this.#loading) return; // another list was asked for meanwhile
     this.#table.clear();
     this.#take(page);
-    if (this.#scrollTo) scrollTo(0, this.#scrollTo);
-    this.#scrollTo = 0;
+    this.#comeBack();
+  }
+
+  #comeBack() {
+    const { y, row } = this.#left;
+    if (y) scrollTo(0, y);
+    if (document.activeElement.matches("body, h1")) this.#table.focus(row);
+    this.#left = {};
   }
 
   async #loadOlder() {

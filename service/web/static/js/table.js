@@ -73,6 +73,15 @@ export class Table {
     for (const row of this.#rows.values()) row.tick(now);
   }
 
+  /** The id of the job whose row has the focus. */
+  get focused() {
+    return document.activeElement.closest("tr")?.dataset.id;
+  }
+
+  focus(id) {
+    this.#rows.get(id)?.node.querySelector("a").focus({ preventScroll: true });
+  }
+
   /** Move the focus by so many rows; to the first one when none has it. */
   move(by) {
     const rows = [...this.#body.children];
