@@ -140,9 +140,7 @@ class SqliteLedger:
         at = time.time_ns() // 1000
         created_at = rfc3339(at)
         jobs = [new_job(self._new_id(), spec, created_at, rerun_of) for spec in specs]
-        stepped = [
-            job.id for job in jobs if not 0 <= id_milliseconds(job.id) - at // 1000 < STEP_MS
-        ]
+        stepped = [job.id for job in jobs if not _is_in_step(job.id, at)]
         rows = [row_of(job, spec) for job, spec in zip(jobs, specs, strict=True)]
         new = [Claim(job.id, spec, created_at) for job, spec in zip(jobs, specs, strict=True)]
 

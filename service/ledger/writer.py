@@ -74,8 +74,8 @@ class Writer:
             self._undo(undo)
 
     def _refuse(self, operation: Operation[Any]) -> bool:
-        """Refuse what could not be made durable, before others can see it."""
-        if self._cause is None or not operation.is_durable:
+        """Refuse what would have to be undone, before others can see it."""
+        if self._cause is None or operation.undo is None:
             return False
         operation.outcome = _not_durable(self._cause)
         return True

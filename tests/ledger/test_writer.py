@@ -178,13 +178,14 @@ async def test_a_claim_that_cannot_be_made_durable_is_open_to_others(ledger, oth
 
 
 async def test_what_ran_is_written_and_a_cancel_stands_without_a_durable_log(ledger, other, sync):
-    (job, waiting) = (await ledger.submit([TRUE] * 2, queue_limit=LIMIT)).jobs
+    (job, *waiting) = (await ledger.submit([TRUE] * 3, queue_limit=LIMIT)).jobs
     await ledger.claim("1", 1)
     sync.fail()
-    cancelled, has_changed = await ledger.request_cancel(waiting.id)
-    assert has_changed and cancelled.state == "cancelled"
+    for each in waiting:
+        cancelled, has_changed = await ledger.request_cancel(each.id)
+        assert has_changed and cancelled.state == "cancelled"
     await ledger.end(job.id, End(state="lost", reason="crash", finished_at=now()))
-    assert await states(other) == {"cancelled": 1, "lost": 1}
+    assert await states(other) == {"cancelled": 2, "lost": 1}
 
 
 async def test_a_sync_that_fails_once_is_made_by_way_of_the_database(
