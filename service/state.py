@@ -16,7 +16,7 @@ class StateDir:
     """The layout of the state directory; making one creates nothing."""
 
     def __init__(self, path: str | Path) -> None:
-        """Take the directory's path."""
+        """`path` need not be there yet."""
         self.path = Path(path).absolute()
         self.token_file = self.path / "token"
         self.ledger = self.path / "ledger.db"

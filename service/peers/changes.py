@@ -14,7 +14,7 @@ class Changes:
     """Counts changes, and wakes those who wait for the next one."""
 
     def __init__(self, on_interest: Callable[[bool], None]) -> None:
-        """Take what is called when the first one begins to watch, and when the last one ends."""
+        """`on_interest` is called as the first one begins to watch, and as the last one ends."""
         self.count = 0
         self._watchers = 0
         self._on_interest = on_interest

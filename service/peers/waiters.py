@@ -21,7 +21,7 @@ class Waiters:
     """The futures of those who wait, by job; the ledger says how far each job is."""
 
     def __init__(self, ledger: Ledger, peers: Peers, here: Mapping[str, object]) -> None:
-        """Take the jobs that run `here`, of which `tell` is called; of others, news comes."""
+        """`here` are the jobs that run here, of which `tell` is called; of others, news comes."""
         self._ledger = ledger
         self._peers = peers
         self._here = here

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from service import proc
 from service.programs.errors import FleetError
 
 
@@ -18,12 +19,12 @@ def is_alive(pid: int) -> bool:
 
 def parent(pid: int) -> int:
     """Return the id of a process's parent; 0 when it is gone."""
-    return int(_stat(pid)[1])
+    return _stat(pid)[1]
 
 
 def everyone() -> list[int]:
     """Return the ids of all processes."""
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return proc.pids()
 
 
 def children(parent: int) -> dict[int, str]:
@@ -32,17 +33,16 @@ def children(parent: int) -> dict[int, str]:
     return {
         pid: command_line(pid)
         for pid, (state, its_parent) in stats
-        if state not in ("Z", "X") and int(its_parent) == parent
+        if state not in ("Z", "X") and its_parent == parent
     }
 
 
 def age(pid: int) -> float | None:
     """Return the seconds since a process was started; None when it is gone."""
-    try:
-        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    found = proc.stat(pid)
+    if found is None:
         return None
-    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    started_s = found.start_ticks / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
 
@@ -60,11 +60,7 @@ def open_files(pid: int) -> set[str]:
 
 def command_line(pid: int) -> str:
     """Return what a process was started as; empty when it is gone."""
-    try:
-        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""  # it ended meanwhile
-    return b" ".join(words).decode(errors="replace").strip()
+    return proc.command_line(pid)
 
 
 def signal_all(pids: Iterable[int], signal: int) -> None:
@@ -78,10 +74,7 @@ def signal_all(pids: Iterable[int], signal: int) -> None:
             raise FleetError(f"process {pid} is another user's: stop it as that user") from exc
 
 
-def _stat(pid: int) -> tuple[str, str]:
+def _stat(pid: int) -> tuple[str, int]:
     """Return a process's state and its parent; a dead child of nobody's when it is gone."""
-    try:
-        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return "X", "0"
-    return fields[0], fields[1]
+    found = proc.stat(pid)
+    return (found.state, found.parent) if found else ("X", 0)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 
 import pytest
 
+from service import proc
 from service.peers.deaths import Deaths
 from service.state import StateDir
 from tests.service.conftest import eventually
@@ -192,13 +192,5 @@ def test_a_second_process_on_the_same_port_is_refused(start_service):
 
 def processes_of(id: str) -> list[int]:
     """Return the living processes that carry a job's mark."""
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/environ", "rb") as file:
-                environ = file.read()
-        except OSError:
-            continue
-        if f"SQUALL_JOB_ID={id}".encode() in environ.split(b"\0"):
-            found.append(int(name))
-    return found
+    mark = f"SQUALL_JOB_ID={id}".encode()
+    return [pid for pid in proc.pids() if mark in proc.environ(pid)]
