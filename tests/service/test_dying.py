@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 
@@ -185,7 +186,7 @@ def test_a_second_process_on_the_same_port_is_refused(start_service):
     service = start_service()
     (port,) = service.ports
     again = service.start(port)
-    assert again.wait(30) == 1
+    assert again.wait(30) == os.EX_CONFIG
     error = again.communicate()[1].decode()
     assert error.startswith("squall: ") and str(port) in error and error.count("\n") == 1
 
