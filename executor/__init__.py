@@ -15,7 +15,8 @@ The map of the package, from the outside in:
     options.py      what was asked, checked         limits.py   limits of the operating system
     stdio.py        the three streams, opened       spawn.py    the start itself
     pipes.py        one end of a pipe               capture.py  what is kept of a stream
-    input.py        what the child gets, and by whom
+    input.py        what the child gets, and who    waiters.py  those who wait for something
+    deadline.py     timeout, drain, last grace
     exits.py        how we learn of the end         cgroup.py   a cgroup a run, where there is one
     watch.py        readiness, one epoll a loop     errors.py   what can go wrong
 

@@ -23,18 +23,19 @@ from collections.abc import Callable
 from typing import Any
 
 from executor.calls import Calls, failure_of
+from executor.deadline import Deadline
 from executor.ends import Ends
 from executor.exits import Ending, Exit, reap_orphans
 from executor.group import Group
 from executor.options import Options
-from executor.phase import MOVES, Phase
+from executor.phase import ABANDONED, DRAINING, ENDED, MOVES, REAPED, RUNNING, STARTING, Phase
 from executor.result import Result, make_result
 from executor.spawn import spawn
 from executor.stdio import Stdio
 from executor.stop import FAILED, TIMEOUT, Stop
+from executor.waiters import Waiters
 from executor.watch import ABANDON_S, watch_of
 
-LAST_GRACE_S = 1.0  # for pipes, once all that could be killed is
 LEAVE_S = 0.5  # for a child that has closed its streams, to exit
 
 
@@ -47,8 +48,6 @@ class Child:
         "_group",
         "_is_unwanted",
         "_on_late",
-        "_timeout_at",
-        "_waiters",
         "_watch",
         "calls",
         "ending",
@@ -63,12 +62,13 @@ class Child:
         "started_at",
         "started_mono",
         "stopping",
+        "waiters",
     )
 
     def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
         self.options = options
         self.loop = loop
-        self.phase = Phase.STARTING
+        self.phase = STARTING
         self.pid = 0
         self.calls = Calls(loop, options.args)
         self.ends = Ends()
@@ -78,17 +78,16 @@ class Child:
         self._watch = watch_of(loop)
         self._exit = Exit(loop, self._watch, self._on_exit)
         self._group = Group(self._exit)
-        self._deadline: asyncio.TimerHandle | None = None  # of the present phase
-        self._timeout_at: float | None = None  # until it has stopped the run
+        self._deadline = Deadline(loop, self._on_deadline)
         self._on_late: Callable[[], None] | None = None
         self.ending: Ending | None = None
         self.started_at = self.started_mono = self.exited_at = 0.0
         self._is_unwanted = False
-        self._waiters: list[asyncio.Future[None]] = []
+        self.waiters = Waiters()
 
     def _move(self, phase: Phase) -> None:
         if phase not in MOVES[self.phase]:
-            raise RuntimeError(f"a run that is {self.phase.value} can't be {phase.value}")
+            raise RuntimeError(f"a run that is {self.phase} can't be {phase}")
         self.phase = phase
 
     # starting
@@ -125,16 +124,13 @@ class Child:
         self._watch.tenants.add(self)
         self._exit.begin()
         self.ends.begin(self, stdio, self.options, self._watch, self.loop)
-        if self.options.timeout is not None:
-            self._timeout_at = self.loop.time() + self.options.timeout
-            self._set_deadline(self._timeout_at)
-        self._move(Phase.RUNNING)
+        self._deadline.set_timeout(self.options.timeout)
+        self._move(RUNNING)
 
     # running: what may stop it
 
     def _on_deadline(self) -> None:
-        self._deadline = None
-        if self.phase is Phase.DRAINING:
+        if self.phase is DRAINING:
             self._end_drain()
         elif self._exit.has_come():
             self._on_exit()
@@ -142,7 +138,7 @@ class Child:
             self.drop()
             self._on_late()
         else:
-            self._timeout_at = None
+            self._deadline.forget_timeout()
             self.stop(TIMEOUT)
 
     def stop(self, reason: str) -> bool:
@@ -156,14 +152,14 @@ class Child:
 
     def stop_at_once(self) -> None:
         """SIGKILL in place of the steps that are left."""
-        if self.phase is Phase.RUNNING or self.phase is Phase.DRAINING:
+        if self.phase is RUNNING or self.phase is DRAINING:
             self.stopping.at_once()
 
     def _can_be_stopped(self) -> bool:
-        if self.phase is Phase.RUNNING:
+        if self.phase is RUNNING:
             # a zombie that nothing of ours waits for has ended by itself: we'll hear of it
             return self._is_open() or not self._exit.has_come()
-        return self.phase is Phase.DRAINING
+        return self.phase is DRAINING
 
     def fail(self, error: BaseException) -> None:
         """The caller's own code failed: the run is stopped, and the error shown at its end."""
@@ -175,7 +171,8 @@ class Child:
             self.failure = failure_of(error)
 
     def step_taken(self) -> None:
-        self._bound_drain()
+        if self.phase is DRAINING:
+            self._deadline.set_drain_again(self.options.drain, self.stopping.is_over)
 
     def signal(self, number: int, group: bool = True) -> bool:
         """False when there is nobody to get it. ``PermissionError`` for a set-user-id program."""
@@ -188,7 +185,7 @@ class Child:
 
     def _on_exit(self) -> None:
         """The child has exited, or so it seems."""
-        if self.phase is Phase.DRAINING:
+        if self.phase is DRAINING:
             self.look()
         elif not self._is_open() and not self._sweeps():
             self._reap()
@@ -198,37 +195,20 @@ class Child:
             self._exit.again()
 
     def _drain(self) -> None:
-        self._move(Phase.DRAINING)
+        self._move(DRAINING)
         self.exited_at = time.monotonic()
         self._exit.ignore()
         self.ends.end_with_child()
         self.look()
-        if self.phase is Phase.DRAINING:
-            self._set_deadline(self._drain_until())
-
-    def _bound_drain(self) -> None:
-        """The first bound of ``drain`` stays; without one, what bounds it changes as it goes."""
-        is_bound = self._deadline is not None and self.options.drain is not None
-        if self.phase is Phase.DRAINING and (self._is_unwanted or not is_bound):
-            self._set_deadline(self._drain_until())
-
-    def _drain_until(self) -> float | None:
-        """When draining is over at the latest, in the loop's time."""
-        drain = self.options.drain
-        if self._is_unwanted or self._on_late is not None:
-            return self.loop.time()
-        if drain is not None:
-            return self.loop.time() + drain
-        if self.stopping.is_over:  # who holds the pipe now has left the group
-            return self.loop.time() + LAST_GRACE_S
-        return self._timeout_at
+        if self.phase is DRAINING:
+            is_unwanted = self._is_unwanted or self._on_late is not None
+            drain = 0.0 if is_unwanted else self.options.drain
+            self._deadline.set_drain(drain, self.stopping.is_over)
 
     def _end_drain(self) -> None:
         if self._sweeps() and self._group.sweep():
             # who held the pipe dies now; what it wrote is still to be read
-            drain = self.options.drain
-            grace = LAST_GRACE_S if drain is None else min(drain, LAST_GRACE_S)
-            self._set_deadline(self.loop.time() + grace)
+            self._deadline.set_last_grace(self.options.drain)
             return
         self.stopping.cancel_tasks()
         self.ends.cut(cancel_output=self._is_over_for_callers())
@@ -236,7 +216,7 @@ class Child:
 
     def look(self) -> None:
         """Go on to the end if nothing is left to wait for."""
-        if self.phase is Phase.DRAINING and not self._is_open():
+        if self.phase is DRAINING and not self._is_open():
             self._reap()
 
     def _is_open(self) -> bool:
@@ -257,60 +237,55 @@ class Child:
         if ending is None:
             self._exit.again()
             return
-        self._move(Phase.REAPED)
+        self._move(REAPED)
         if self.exited_at == 0.0:
             self.exited_at = time.monotonic()
         self.ending = ending
         self.ends.close()
         self._exit.close()
         self.stopping.close()
-        self._set_deadline(None)
+        self._deadline.close()
         self._group.remove_soon(self.loop, self._end)
 
     def _end(self) -> None:
         self._watch.tenants.discard(self)
         self._conclude()
         callback, result = self.options.callback, self.result
-        if self.failure is not None and (callback is not None or not self._waiters):
+        if self.failure is not None and (callback is not None or not self.waiters.futures):
             self.calls.report("a Subprocess was stopped, as code given to it failed", self.failure)
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+        self.waiters.wake()
         if callback is not None and result is not None:
             facts = (result.status, result.stdout, result.stderr, result.has_timed_out)
             self.calls.callback(callback, *facts)
 
     def _conclude(self) -> None:
-        self._move(Phase.ENDED)
-        self.result, error = make_result(self)
+        self._move(ENDED)
+        error: BaseException | None
+        try:
+            self.result, error = make_result(self)
+        except Exception as unexpected:  # no memory for the output: waiters are told all the same
+            error = unexpected
         if error is not None:
             self.note(error)
 
     async def ended(self) -> None:
         """Return when it is over; cancelling it leaves the run as it is."""
         if not self.is_over:
-            waiter = self.loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
+            await self.waiters.wait(self.loop)
 
     @property
     def is_over(self) -> bool:
         """For ever. Without a result, where it was abandoned."""
-        return self.phase is Phase.ENDED or self.phase is Phase.ABANDONED
+        return self.phase is ENDED or self.phase is ABANDONED
 
     @property
     def is_awaited(self) -> bool:
-        return bool(self._waiters) or self.options.callback is not None
+        return bool(self.waiters.futures) or self.options.callback is not None
 
     @property
     def is_leaving(self) -> bool:
         """It runs and has closed a stream of its own accord, as a program that exits does."""
-        if self.phase is not Phase.RUNNING or self.stopping.reason is not None:
+        if self.phase is not RUNNING or self.stopping.reason is not None:
             return False
         return self.ends.has_an_end
 
@@ -322,7 +297,11 @@ class Child:
         self.kill()
         # a closed loop has abandoned it already
         with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._bound_drain)
+            self.loop.call_soon_threadsafe(self._cut_drain)
+
+    def _cut_drain(self) -> None:
+        if self.phase is DRAINING:
+            self._deadline.set(0.0)
 
     def drop_after_leaving(self, warn: Callable[[], None]) -> None:
         """The same, with time to exit by itself first; ``warn`` is called when that was too short.
@@ -332,9 +311,9 @@ class Child:
         self.loop.call_soon_threadsafe(self._let_leave, warn)
 
     def _let_leave(self, warn: Callable[[], None]) -> None:
-        if self.phase is Phase.RUNNING:
+        if self.phase is RUNNING:
             self._on_late = warn
-            self._set_deadline(self.loop.time() + LEAVE_S)
+            self._deadline.set(LEAVE_S)
 
     def kill(self) -> None:
         """SIGKILL to all of it, on any thread; never raises."""
@@ -347,11 +326,13 @@ class Child:
         if self.is_over:
             return
         self._watch.tenants.discard(self)
-        if self.phase is Phase.REAPED:
+        if self.phase is REAPED:
             self._conclude()
         else:
-            self._move(Phase.ABANDONED)
+            self._move(ABANDONED)
             self.ends.close()
+            if not self.loop.is_closed():  # a start that was interrupted at its end
+                self._deadline.close()
             self._exit.wait_blocking(max(0.0, deadline - time.monotonic()))
             self._exit.close()
         self._group.remove(deadline)
@@ -359,11 +340,6 @@ class Child:
     def close_copy(self) -> None:
         """In a forked copy of the process: the child is not ours."""
         if not self.is_over:
-            self._move(Phase.ABANDONED)
+            self._move(ABANDONED)
         self.ends.close()
         self._exit.close()
-
-    def _set_deadline(self, at: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if at is None else self.loop.call_at(at, self._on_deadline)

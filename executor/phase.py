@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from enum import Enum
+
+class Phase:
+    """Where a run is; one object each."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
 
 
-class Phase(Enum):
-    """Where a run is. ``ENDED`` and ``ABANDONED`` are for ever."""
-
-    STARTING = "starting"  # nothing runs, or nothing of it is watched yet
-    RUNNING = "running"
-    DRAINING = "draining"  # it has exited, and is our zombie; something of ours is not done yet
-    REAPED = "reaped"  # its ids may belong to others; its cgroup may still be there
-    ENDED = "ended"  # all is closed, the result is made
-    ABANDONED = "abandoned"  # closed without a loop: nobody is told
-
+STARTING = Phase("starting")  # nothing runs, or nothing of it is watched yet
+RUNNING = Phase("running")
+DRAINING = Phase("draining")  # it has exited, and is our zombie; something of ours is not done yet
+REAPED = Phase("reaped")  # its ids may belong to others; its cgroup may still be there
+ENDED = Phase("ended")  # for ever: all is closed, the result is made
+ABANDONED = Phase("abandoned")  # for ever: closed without a loop, nobody is told
 
 MOVES: dict[Phase, frozenset[Phase]] = {
-    Phase.STARTING: frozenset({Phase.RUNNING, Phase.ABANDONED}),
+    STARTING: frozenset({RUNNING, ABANDONED}),
     # to REAPED at once where nothing is open any more when it exits
-    Phase.RUNNING: frozenset({Phase.DRAINING, Phase.REAPED, Phase.ABANDONED}),
-    Phase.DRAINING: frozenset({Phase.REAPED, Phase.ABANDONED}),
-    Phase.REAPED: frozenset({Phase.ENDED, Phase.ABANDONED}),
-    Phase.ENDED: frozenset(),
-    Phase.ABANDONED: frozenset(),
+    RUNNING: frozenset({DRAINING, REAPED, ABANDONED}),
+    DRAINING: frozenset({REAPED, ABANDONED}),
+    REAPED: frozenset({ENDED, ABANDONED}),
+    ENDED: frozenset(),
+    ABANDONED: frozenset(),
 }

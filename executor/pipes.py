@@ -17,6 +17,7 @@ from typing import Protocol
 
 from executor.calls import CALLERS, Calls, error_of
 from executor.capture import Capture
+from executor.waiters import Waiters
 from executor.watch import READ, WRITE, Watch
 
 BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
@@ -310,7 +311,7 @@ class Sink:
         self._watched = False
         self.ends = False
         self._pending: deque[memoryview] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters = Waiters()
 
     def put(self, data: bytes | bytearray | memoryview) -> None:
         """Hand ``data`` on as fast as the child takes it."""
@@ -350,15 +351,9 @@ class Sink:
         if self._watched and self.fd != -1:
             self._watch.remove(self.fd)
         self._watched = False
-        self._wake()
+        self._waiters.wake()
         if self.ends:
             self._end()
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Return when all that was put is handed on; ``BrokenPipeError`` if nobody reads it."""
@@ -370,9 +365,7 @@ class Sink:
                 self.cut()
                 raise
         if self._pending:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._waiters.wait(asyncio.get_running_loop())
         if self.fd == -1 and not (self.ends and not self.broken):
             raise BrokenPipeError(errno.EPIPE, "the child reads no input any more")
 
@@ -397,7 +390,7 @@ class Sink:
     def _end(self) -> None:
         self._close_fd()
         self._pending.clear()
-        self._wake()
+        self._waiters.wake()
         self._owner.look()
 
     def close(self) -> None:

@@ -376,14 +376,14 @@ async def test_wait_says_the_same_for_ever(io_loop):
 
     async def source():
         try:
+            yield b"begun\n"
             await asyncio.Event().wait()
-            yield b""
         finally:
             await asyncio.sleep(0.3)
             cleaned.append(True)
             raise ZeroDivisionError
 
-    sp = Subprocess(args=TRUE, input=source(), drain=0.05)
+    sp = Subprocess(args=sh("read x"), input=source(), drain=0.05)
     sp.start()
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
