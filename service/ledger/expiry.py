@@ -9,6 +9,7 @@ import apsw
 
 from service.jobs import ENDED, STEP_MS, least_id
 from service.ledger import Bounds
+from service.ledger.rows import size_of
 from service.ledger.stored import read_spec
 
 # Far more than a follower that reconnects can have missed.
@@ -26,7 +27,7 @@ def read_expired(
     expired: list[tuple[str, Mapping[str, str]]] = []
     size = 0
     for id, spec in db.execute(sql, _bindings(db, bounds, limit)):
-        size += len(spec)
+        size += size_of(spec)
         if expired and size > SPEC_BYTES:
             break
         expired.append((id, read_spec(spec).labels))

@@ -16,7 +16,7 @@ import msgspec
 
 from service.jobs import STEP_MS, Job, State, least_id
 from service.ledger import Query
-from service.ledger.rows import COLUMNS, SPEC, job_of
+from service.ledger.rows import COLUMNS, SPEC, job_of, size_of
 from service.ledger.stored import read_spec
 
 # The specs of a page have at most so many bytes, or it is one job.
@@ -67,7 +67,7 @@ def read_part(
     size = 0
     for row in db.execute(sql, bindings | _range(query, least)):
         job = job_of(*row)
-        size += len(row[SPEC])
+        size += size_of(row[SPEC])
         is_first = not jobs and room == PAGE_BYTES
         if len(jobs) == query.limit or (size > room and not is_first):
             return Part(jobs, jobs[-1].id if jobs else query.before, size, is_full=True)

@@ -24,6 +24,11 @@ STDIN_KEPT_BYTES = 16 * 1024
 encode = msgspec.json.Encoder().encode
 
 
+def size_of(spec: str) -> int:
+    """Return the bytes of a stored spec."""
+    return len(spec) if spec.isascii() else len(spec.encode())
+
+
 def new_job(id: str, spec: Spec, created_at: str, rerun_of: str | None = None) -> Job:
     """Return a job as it is accepted."""
     return Job(

@@ -63,6 +63,7 @@ from service.ledger.rows import (
     job_of,
     new_job,
     row_of,
+    size_of,
 )
 from service.ledger.thread import DatabaseThread, Group
 from service.ledger.writer import Writer
@@ -378,7 +379,7 @@ class SqliteLedger:
             events: list[Event] = []
             size = 0
             for seq, state, *row in self._read_db.execute(sql, (after, limit)):
-                size += len(row[SPEC])
+                size += size_of(row[SPEC])
                 if events and size > EVENTS_BYTES:
                     break
                 events.append(Event(seq, job_of(*row).as_of(state)))

@@ -163,11 +163,14 @@ async def test_so_many_searches_at_once_and_no_more(ledger, monkeypatch):
 
 async def test_a_page_is_bounded_in_bytes_and_a_huge_job_comes_alone(ledger):
     size = pages.PAGE_BYTES // 3
-    jobs = await submit(ledger, *("x" * size for _ in range(5)), "y" * 2 * pages.PAGE_BYTES, "z")
+    xs = ["x" * size, "x" + "é" * (size // 2 - 1), "x" * size, "x" + "€" * (size // 3 - 1)]
+    jobs = await submit(ledger, *xs, "x" * size, "y" * 2 * pages.PAGE_BYTES, "z")
     for query in (Query(), Query(text="x"), Query(labels=())):
         page = await ledger.page(query)
-        assert 0 < sum(len(job.args[0]) for job in page.jobs) <= pages.PAGE_BYTES
+        assert 0 < sum(len(job.args[0].encode()) for job in page.jobs) <= pages.PAGE_BYTES
     ids = [job.id for job in jobs][::-1]
+    page = await ledger.page(Query(before=ids[1]))
+    assert [job.id for job in page.jobs] == ids[2:4], "two and a half would be too much"
     page = await ledger.page(Query(before=ids[0]))
     assert [job.id for job in page.jobs] == [ids[1]]
     assert await listed(ledger) == ids

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
 from service import proc
@@ -104,3 +106,37 @@ def group_members(group: int) -> list[int]:
     """Return the living processes of a group."""
     stats = [(pid, proc.stat(pid)) for pid in proc.pids()]
     return [pid for pid, found in stats if found and found.group == group and found.is_alive]
+
+
+def test_the_list_is_narrowed_by_time_and_text(service, port):
+    first = service.run("echo", f"Erste-{port}", labels={"kind": "times"})
+    second = service.run("echo", "zweite", f"Größe-{port}", labels={"kind": "times"})
+
+    def found(query):
+        page = service.ask("GET", f"/v1/jobs?label=kind:times&{query}", port=port).json
+        return [job["id"] for job in page["jobs"] if str(port) in job["args"][-1]]
+
+    at = second["created_at"]
+    assert found(f"since={at}") == [second["id"]]
+    assert found(f"until={at}") == [first["id"]]
+    as_elsewhere = datetime.fromisoformat(at).astimezone(timezone(timedelta(hours=2))).isoformat()
+    assert found(f"since={as_elsewhere}") == [second["id"]], "a '+' that was not quoted"
+    assert found(f"since={first['created_at']}&q=ECHO%20ERSTE-{port}") == [first["id"]]
+    assert found(f"q=GR%C3%96SSE-{port}") == [second["id"]]
+    assert found(f"q=zweite&state=failed&until={at}") == []
+    assert found("q=&since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59-23:59") == [
+        second["id"],
+        first["id"],
+    ]
+
+
+def test_a_page_is_bounded_in_bytes(service, port):
+    batch = [{"args": ["true", "x" * 120_000], "labels": {"size": f"{port}"}}] * 50
+    ids = [job["id"] for job in service.ask("POST", "/v1/jobs", batch).json]
+    seen, cursor = [], ""
+    while cursor is not None:
+        answer = service.ask("GET", f"/v1/jobs?label=size:{port}&limit=1000{cursor}", port=port)
+        assert len(answer.body) < 5 << 20
+        seen += [job["id"] for job in answer.json["jobs"]]
+        cursor = answer.json["next_cursor"] and f"&cursor={answer.json['next_cursor']}"
+    assert seen == ids[::-1]
