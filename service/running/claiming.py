@@ -55,9 +55,8 @@ class Claiming:
         finally:
             self._asked -= 1
             self._slots.give_back(room - len(claims))
-            unwanted = self._unwanted
-            if not self._asked:
-                self._unwanted = set()
+            unwanted = self._unwanted & {claim.id for claim in claims}
+            self._unwanted = self._unwanted - unwanted if self._asked else set()
             for claim in claims:
                 self._on_claim(claim, claim.id in unwanted)
 

@@ -37,8 +37,16 @@ class Recovery:
         await self._clear_up(self._owner)
 
     async def look(self) -> int:
-        """End what others left that are dead; return how many jobs were lost."""
-        return sum([await self.look_at(owner) for owner in await self._ledger.owners()])
+        """End what others left that are dead; return how many jobs were lost.
+
+        What one has left in a bad state keeps nobody from ending what another left.
+        """
+        looks = [self.look_at(owner) for owner in await self._ledger.owners()]
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        for failure in found:
+            if isinstance(failure, BaseException):
+                raise failure
+        return sum(found)  # type: ignore[arg-type]
 
     async def look_at(self, owner: str) -> int:
         """End what one process left, if it is dead; return how many jobs were lost."""

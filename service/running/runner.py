@@ -213,7 +213,7 @@ class Runner:
     async def _put_back(self, runs: list[Run]) -> None:
         cancelled = await self._recording.unclaim([run.id for run in runs])
         for run in runs:
-            del self.runs[run.id]
+            self._forget(run)
             run.give_up()
         self._slots.give_back(len(runs))
         self._tell_ended(cancelled)
@@ -232,9 +232,13 @@ class Runner:
         try:
             await self._recording.end(run)
         finally:
-            del self.runs[run.id]
+            self._forget(run)
             self._tell_ended([run.id])
             run.close()
+
+    def _forget(self, run: Run) -> None:
+        if self.runs.get(run.id) is run:  # and not one that came of another claim since
+            del self.runs[run.id]
 
     def _stop(self, id: str) -> None:
         """Carry out a cancel that the ledger knows of."""
