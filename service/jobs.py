@@ -149,6 +149,7 @@ class Spec(
             "The program and its arguments. No shell reads them:"
             ' for a pipeline say `["sh", "-c", "..."]`.',
             ["echo", "hello"],
+            prefixItems=[{"type": "string", "pattern": r"^[^\x00]+$"}],
         ),
     ]
     env: Annotated[
