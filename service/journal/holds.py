@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from service.journal.recent import RECENT_BYTES, Recent
 
 GONE_S = 10.0  # so long the job waits for a reader that went away to come back
+CROSSED_S = 1.0  # one that is back may be seen before the end of its last connection is
 UNREAD_BYTES = 256 * 1024  # so much may be unread
 HELD_BYTES = 512 * 1024  # so much stays in memory: what is unread, and what may be asked for again
 
@@ -16,11 +18,13 @@ HELD_BYTES = 512 * 1024  # so much stays in memory: what is unread, and what may
 class Hold:
     """One such reader: the number of the last item that it has taken."""
 
-    __slots__ = ("seq", "timer")
+    __slots__ = ("before", "began_at", "seq", "timer")
 
-    def __init__(self, seq: int) -> None:
-        """Begin after an item."""
+    def __init__(self, seq: int, before: Hold | None) -> None:
+        """Begin after an item; `before` may be the same reader's, on a connection that broke."""
         self.seq = seq
+        self.before = before
+        self.began_at = time.monotonic()
         self.timer: asyncio.TimerHandle | None = None  # runs while the reader is gone
 
 
@@ -50,7 +54,7 @@ class Holds:
 
     def expect(self) -> None:
         """Hold on for a reader that is yet to come, as for one that is gone for a moment."""
-        self._leave(self._add(0))
+        self._leave(self._add(0, None))
 
     @contextmanager
     def held(self, after: int) -> Iterator[Hold]:
@@ -58,12 +62,13 @@ class Holds:
 
         A reader that leaves without the last item has `GONE_S` to come back, on any connection.
         """
-        self._return(after)
-        hold = self._add(after)
+        hold = self._add(after, self._return(after))
         try:
             yield hold
         finally:
-            if hold in self._holds:
+            if self._is_back(hold):
+                self.end(hold)
+            elif hold in self._holds:
                 self._leave(hold)
 
     def take(self, hold: Hold, seq: int) -> None:
@@ -93,8 +98,10 @@ class Holds:
         self._holds.clear()
         self._changed()
 
-    def _add(self, seq: int) -> Hold:
-        hold = Hold(seq)
+    def _add(self, seq: int, before: Hold | None) -> Hold:
+        if before is not None:
+            before.before = None  # no chain of all that ever were
+        hold = Hold(seq, before)
         self._holds.append(hold)
         self._changed()
         return hold
@@ -107,16 +114,22 @@ class Holds:
     def _leave(self, hold: Hold) -> None:
         hold.timer = asyncio.get_running_loop().call_later(GONE_S, self.end, hold)
 
-    def _return(self, after: int) -> None:
+    def _return(self, after: int) -> Hold | None:
         """End the wait for the reader that comes back: nobody says who it is, but it has got
-        about as much as it was sent.
+        about as much as it was sent. Returns the one that it may be where none is gone yet.
         """
         gone = [hold for hold in self._holds if hold.timer is not None]
-        if gone:
-            hold = min(gone, key=lambda hold: abs(hold.seq - after))
-            if hold.timer is not None:
-                hold.timer.cancel()
-            self._holds.remove(hold)
+        nearest = min(gone or self._holds, key=lambda hold: abs(hold.seq - after), default=None)
+        if nearest is None or nearest.timer is None:
+            return nearest
+        nearest.timer.cancel()
+        self._holds.remove(nearest)
+        return None
+
+    def _is_back(self, hold: Hold) -> bool:
+        """Whether the reader that goes is there again, on a connection that has just begun."""
+        since = time.monotonic() - CROSSED_S
+        return any(other.before is hold and other.began_at > since for other in self._holds)
 
     def _check(self) -> None:
         if self._waiting and (not self._holds or self._unread() <= self._bound // 2):

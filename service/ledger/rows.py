@@ -56,7 +56,8 @@ def row_of(job: Job, spec: Spec) -> tuple[str, str, bytes | None, str, str | Non
 
 def claim_of(id: Any, spec: Any, stdin: Any, created_at: Any) -> Claim:
     """Return a claim from its columns id, spec, stdin, created_at."""
-    claimed = read_spec(spec)
+    stored = read_spec(spec)
+    claimed = stored if stored.awaits_reader else stored.asked
     if stdin is not None:
         claimed = msgspec.structs.replace(claimed, stdin=read_stdin(stdin))
     return Claim(id, claimed, created_at)

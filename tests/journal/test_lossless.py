@@ -78,6 +78,23 @@ async def test_a_reader_that_comes_back_goes_on_without_loss(journal: Journal) -
     await writing
 
 
+async def test_a_reader_that_is_back_before_it_is_seen_to_go_holds_nothing_up(
+    io_loop: object, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1000)
+    first = journal.follow(0, 1000, is_lossless=True)
+    writing = asyncio.create_task(write_all(journal))
+    found = list(await anext(first))
+    second = asyncio.create_task(read(journal, found[-1].seq))
+    await asyncio.sleep(0)
+    await first.aclose()
+    async with asyncio.timeout(holds.GONE_S / 2):
+        found += await second
+    assert content(found) == expected()
+    await writing
+    journal.close()
+
+
 async def test_an_awaited_reader_gets_what_was_written_before_it_came(
     io_loop: object, tmp_path: Path
 ) -> None:
