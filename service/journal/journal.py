@@ -13,7 +13,7 @@ from service.journal.holds import Holds
 from service.journal.item import Item
 from service.journal.layout import Layout
 from service.journal.reader import ITEMS_BYTES, Reader
-from service.journal.recent import Recent
+from service.journal.recent import Recent, Shared
 from service.journal.record import STREAMS
 from service.journal.store import Store
 from service.journal.timers import Timers
@@ -51,6 +51,7 @@ class Journal(Reader):
         self._characters = Characters(self._timers, self._add)
         self._changes = Wakeups()
         self._followers = 0
+        self._shared = Shared()
         self._holds = Holds(self._recent, layout.tail, lambda: self.seq, self._switch_recent)
         self._is_closed = False
         if is_awaited:
@@ -122,7 +123,12 @@ class Journal(Reader):
         constant.
         """
         self._writer.freeze()
-        return self._recent.items(after, max_bytes) or super().items(after, max_bytes)
+        found = self._recent.items(after, max_bytes) or self._shared.get(after)
+        if not found:
+            found = super().items(after, max_bytes)
+            if self._followers:
+                self._shared.put(after, found)
+        return found
 
     async def follow(
         self, after: int = 0, max_bytes: int = ITEMS_BYTES, *, is_lossless: bool = False
@@ -178,6 +184,8 @@ class Journal(Reader):
 
     def _switch_recent(self) -> None:
         self._recent.switch(bool(self._followers or self._holds))
+        if not self._followers:
+            self._shared.clear()
 
     @contextmanager
     def _look(self) -> Iterator[Source]:

@@ -1,13 +1,15 @@
-"""The last items of a journal in memory, for those who follow it closely."""
+"""Items of a journal in memory: those that were added last, and those that were read last."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import NamedTuple
 
 from service.journal.item import Item
 from service.journal.record import STREAMS, Record
 
 RECENT_BYTES = 128 * 1024
+SHARED_BYTES = 512 * 1024
 ITEM_COST = 256  # what an item takes beside its bytes
 
 
@@ -80,6 +82,34 @@ class Recent:
     def _start(self) -> int:
         first = self._entries[self._first]
         return first.end - _cost(first.item)
+
+
+class Shared:
+    """What followers have read last from the file: others are likely to read it next."""
+
+    __slots__ = ("_found", "_size")
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._found: OrderedDict[int, list[Item]] = OrderedDict()
+        self._size = 0
+
+    def get(self, after: int) -> list[Item] | None:
+        """Return what was found after a number."""
+        return self._found.get(after)
+
+    def put(self, after: int, items: list[Item]) -> None:
+        """Keep what was found after a number, and forget what was kept for the longest time."""
+        if items:
+            self._found[after] = items
+            self._size += sum(map(_cost, items))
+            while self._size > SHARED_BYTES:
+                self._size -= sum(map(_cost, self._found.popitem(last=False)[1]))
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._found.clear()
+        self._size = 0
 
 
 def _cost(item: Item) -> int:

@@ -19,7 +19,7 @@ from service.peers.relay import Relay
 from service.running.runner import Runner
 
 # How much is read of a journal at a time: what a slow client costs in memory.
-STEP_BYTES = 64 * 1024
+STEP_BYTES = 16 * 1024
 LOOK_AGAIN_S = 1.0
 
 Items = AsyncGenerator[Sequence[AnyItem], None]

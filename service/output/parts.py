@@ -74,6 +74,9 @@ def packed(parts: Iterable[bytes]) -> Iterator[bytes]:
         if begun and size + len(part) > PART_BYTES:
             yield b"".join(begun)
             begun, size = [], 0
+        if not begun and len(part) > PART_BYTES // 2:
+            yield part  # as it is: what is shared need not be copied
+            continue
         begun.append(part)
         size += len(part)
     if begun:

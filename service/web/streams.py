@@ -11,9 +11,9 @@ from typing import Protocol
 
 from service.web.problems import TooManyStreams
 
-# A write takes some 50 to 100 us. So many in a turn of the loop: then what else waits has its turn,
-# the output of a loud job above all.
-WRITES_PER_TURN = 8
+# A write takes some 100 us. So many in a turn of the loop: then what else waits has its turn, the
+# output of a loud job above all, which takes three times as long.
+WRITES_PER_TURN = 2
 
 # A stream has its client's descriptor, one to the owner of its job, and one there.
 DESCRIPTORS = 3
