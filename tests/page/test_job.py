@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.programs.conftest import wait_for
+
 from .browser import Page
 from .conftest import Front
 
@@ -139,6 +141,7 @@ def test_a_hundred_thousand_lines_leave_the_page_at_hand(inside: Page, front: Fr
 def test_output_that_was_not_kept_is_told(inside: Page, front: Front) -> None:
     limits = {"output_bytes": 4000}
     id = front.submit("sh", "-c", "seq 20000; echo the end", limits=limits)["id"]
+    wait_for(lambda: front.get(id)["state"] == "succeeded")  # who follows may see all of it
     open_job(inside, front, id)
     inside.wait_text("the end", ".screen")
     inside.wait_text("not kept", ".facts")
