@@ -286,7 +286,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     started_at: Annotated[str | None, _is("Started", "When its command was started.")] = None
     finished_at: Annotated[str | None, _is("Finished", "When it was over.")] = None
     duration: Annotated[
-        float | None, _is("Duration", "Seconds from `started_at` to `finished_at`.")
+        float | None, _is("Duration", "Seconds that its command ran, from `started_at` on.")
     ] = None
     owner: Annotated[str | None, _is("Owner", "The process of squall that runs it.")] = None
     pid: Annotated[int | None, _is("PID", "Its command's process id.")] = None

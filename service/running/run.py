@@ -103,6 +103,7 @@ class Run:
             return None
         try:
             self._process = self._subprocess()
+            started_at = jobs.now()  # before it starts, from when on its duration is counted
             self._process.start()
         except executor.NoRoom as exc:
             self._process = None
@@ -113,8 +114,8 @@ class Run:
                 log.exception("job %s could not be started", self.id)
             self._finish("failed", "spawn_error", error=_why(exc))
             return None
-        self.started_at = jobs.now()
-        return Start(self.id, self._process.pid or 0, self.started_at)
+        self.started_at = started_at
+        return Start(self.id, self._process.pid or 0, started_at)
 
     def cancel(self, error: str | None = None) -> None:
         """Stop the command, or keep it from starting; of no effect once it has ended.

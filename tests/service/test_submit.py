@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime
 
 import pytest
 
@@ -107,6 +108,13 @@ def test_a_timeout_fails_the_job_whatever_its_code(service):
     job = service.run("sh", "-c", "trap 'exit 0' TERM; sleep 30 & wait", timeout=0.3)
     assert (job["state"], job["reason"], job["has_timed_out"]) == ("failed", "timeout", True)
     assert job["exit_code"] == 0
+
+
+def test_a_duration_is_never_longer_than_from_start_to_finish(service):
+    for _ in range(20):
+        job = service.run("true")
+        begun, over = (datetime.fromisoformat(job[k]) for k in ("started_at", "finished_at"))
+        assert job["duration"] <= (over - begun).total_seconds()
 
 
 def test_a_signal_that_ends_a_job_is_named(service):
