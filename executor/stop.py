@@ -40,15 +40,14 @@ class Stop:
     then. When it raises, the next step follows at once.
     """
 
-    __slots__ = ("_cancelled", "_run", "_steps", "_tasks", "_timer", "reason")
+    __slots__ = ("_run", "_steps", "_tasks", "_timer", "reason")
 
     def __init__(self, run: Stopped, steps: tuple[Step, ...]) -> None:
         self.reason: str | None = None
         self._run = run
         self._steps = steps  # those still to be taken
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Future[object]] = set()
-        self._cancelled: set[asyncio.Future[object]] = set()
+        self._tasks: dict[asyncio.Future[object], bool] = {}  # and whether we have cancelled it
 
     def begin(self, reason: str) -> None:
         self.reason = reason
@@ -70,9 +69,10 @@ class Stop:
         return bool(self._tasks)
 
     def cancel_tasks(self) -> None:
-        for task in self._tasks - self._cancelled:
-            self._cancelled.add(task)
-            task.cancel()
+        for task, is_cancelled in self._tasks.items():
+            if not is_cancelled:
+                self._tasks[task] = True
+                task.cancel()
 
     def close(self) -> None:
         """The run is over; no cycle keeps its output from then on."""
@@ -105,14 +105,12 @@ class Stop:
             self._run.note(error)
             return False
         if task is not None:
-            self._tasks.add(task)
+            self._tasks[task] = False
             task.add_done_callback(partial(self._done, self._steps))
         return True
 
     def _done(self, steps: tuple[Step, ...], task: asyncio.Future[object]) -> None:
-        self._tasks.discard(task)
-        error = error_of(task, cancelled_by_us=task in self._cancelled)
-        self._cancelled.discard(task)
+        error = error_of(task, cancelled_by_us=self._tasks.pop(task))
         if error is not None:
             self._run.note(error)
             if self._steps is steps:  # its time is not over

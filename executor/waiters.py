@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 
 
 class Waiters:
@@ -12,7 +11,7 @@ class Waiters:
     __slots__ = ("futures",)
 
     def __init__(self) -> None:
-        self.futures: deque[asyncio.Future[None]] = deque()
+        self.futures: list[asyncio.Future[None]] = []
 
     async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
         waiter = loop.create_future()
@@ -24,7 +23,9 @@ class Waiters:
                 self.futures.remove(waiter)
 
     def wake(self) -> None:
-        while self.futures:
-            waiter = self.futures.popleft()
+        if not self.futures:
+            return
+        woken, self.futures = self.futures, []
+        for waiter in woken:
             if not waiter.done():
                 waiter.set_result(None)
