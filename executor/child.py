@@ -284,10 +284,10 @@ class Child:
 
     @property
     def is_leaving(self) -> bool:
-        """It runs and has closed a stream of its own accord, as a program that exits does."""
-        if self.phase is not RUNNING or self.stopping.reason is not None:
+        """It has closed a stream of its own accord, as a program that exits does, or exited."""
+        if self.stopping.reason is not None:
             return False
-        return self.ends.has_an_end
+        return (self.phase is RUNNING or self.phase is DRAINING) and self.ends.has_an_end
 
     # abandoned
 
@@ -314,6 +314,9 @@ class Child:
         if self.phase is RUNNING:
             self._on_late = warn
             self._deadline.set(LEAVE_S)
+        elif self.phase is DRAINING:
+            self.drop()
+            warn()
 
     def kill(self) -> None:
         """SIGKILL to all of it, on any thread; never raises."""

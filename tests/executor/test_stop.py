@@ -562,3 +562,15 @@ async def test_on_output_may_begin_a_stop_whose_step_is_a_function(io_loop):
     sp.start()
     assert (await sp.wait()).status == -signal.SIGKILL
     assert asked == [sp.pid]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_leaving_the_block_while_on_output_is_busy_is_no_cancel(io_loop):
+    async def slow(*_: object) -> None:
+        await until(lambda: not is_alive(sp.pid))
+        await asyncio.sleep(0.1)
+
+    async with Subprocess(args=sh("echo x; exit 3"), on_output=slow) as sp:
+        assert [line async for line in sp.lines()] == [b"x\n"]
+        await until(lambda: not is_alive(sp.pid))
+    assert (sp.status, sp.result.was_cancelled) == (3, False)
