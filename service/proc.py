@@ -20,6 +20,7 @@ class Stat(NamedTuple):
     group: int
     session: int
     start_ticks: int
+    has_environment: bool  # false in an exec, before the new one is there; and of other users'
 
     @property
     def is_alive(self) -> bool:
@@ -40,7 +41,10 @@ def stat(pid: int) -> Stat | None:
     # the name in parentheses may hold anything; state, ppid, pgrp, session follow
     fields = text.rpartition(b")")[2].split()
     state, parent, group, session = fields[:4]
-    return Stat(state.decode(), int(parent), int(group), int(session), int(fields[19]))
+    env_end = fields[48]
+    return Stat(
+        state.decode(), int(parent), int(group), int(session), int(fields[19]), env_end != b"0"
+    )
 
 
 def environ(pid: int) -> list[bytes]:

@@ -19,6 +19,9 @@ from service.ledger import Leader
 MARK = "SQUALL_JOB_ID"
 LOOK_AGAIN_S = 0.01
 NO_ROOM_S = 0.1
+# An exec is over by then; what still has no environment is no command of ours.
+EXEC_S = 0.2
+KERNEL = 2  # its threads have none either, and are this one's children
 
 
 def kill(ids: Iterable[str], leaders: Sequence[Leader] = (), timeout_s: float = 5.0) -> bool:
@@ -29,12 +32,13 @@ def kill(ids: Iterable[str], leaders: Sequence[Leader] = (), timeout_s: float = 
     without a free descriptor nobody can tell.
     """
     marks = {f"{MARK}={id}".encode() for id in ids}
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
+    begun_at = time.monotonic()
+    while (spent_s := time.monotonic() - begun_at) < timeout_s:
         try:
             sessions = {leader.pid for leader in leaders if _is_alive(leader)}
-            found = [pid for pid in proc.pids() if _is_theirs(pid, marks, sessions)]
-            if not found:
+            looks = {pid: _is_theirs(pid, marks, sessions) for pid in proc.pids()}
+            found = [pid for pid, is_theirs in looks.items() if is_theirs]
+            if not found and (spent_s > EXEC_S or None not in looks.values()):
                 return True
             for pid in found:
                 _kill_if_theirs(pid, marks, sessions)
@@ -54,13 +58,28 @@ def _is_alive(leader: Leader) -> bool:
     return stat is not None and stat.is_alive and stat.start_ticks == leader.start_ticks
 
 
-def _is_theirs(pid: int, marks: set[bytes], sessions: set[int]) -> bool:
-    if not marks.isdisjoint(proc.environ(pid)):
+def _is_theirs(pid: int, marks: set[bytes], sessions: set[int]) -> bool | None:
+    """Whether a process is of these jobs; None when that can't be told at this moment."""
+    environ = proc.environ(pid)
+    if not marks.isdisjoint(environ):
         return True
+    if environ == [b""] and _is_in_exec(pid):
+        return None
     if not sessions:
         return False
     stat = proc.stat(pid)
     return stat is not None and stat.is_alive and stat.session in sessions
+
+
+def _is_in_exec(pid: int) -> bool:
+    """Whether a process that showed no environment was just becoming another program, for some
+    100 µs of which it has none.
+    """
+    stat = proc.stat(pid)
+    if stat is None or not stat.is_alive or KERNEL in (pid, stat.parent):
+        return False
+    # an empty one is one, too, if it stays so
+    return not stat.has_environment or proc.environ(pid) != [b""]
 
 
 def _kill_if_theirs(pid: int, marks: set[bytes], sessions: set[int]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from service import proc
 from service.ledger import Leader
 from service.running import orphans
+from tests.service.conftest import eventually
 
 
 @pytest.fixture
@@ -53,10 +54,24 @@ def test_without_descriptors_nobody_is_called_gone():
         marked.wait()
 
 
+def test_a_process_that_is_becoming_another_program_does_not_pass_for_gone(tmp_path):
+    script = tmp_path / "script"
+    script.write_text('exec sh "$0"')  # in a tenth of its time nothing can be known of it
+    for _ in range(100):
+        restless = subprocess.Popen(["sh", script], env={orphans.MARK: "job"})
+        try:
+            assert orphans.kill(["job"])
+            assert restless.wait(10) == -9
+        finally:
+            restless.kill()
+            restless.wait()
+
+
 def test_proc_tells_of_a_process_and_none_of_one_that_is_gone(sleeper):
+    eventually(lambda: proc.command_line(sleeper.pid) == "sleep 4740")  # after its exec
     found = proc.stat(sleeper.pid)
     assert (found.parent, found.group, found.session) == (os.getpid(), *[sleeper.pid] * 2)
-    assert found.is_alive and proc.command_line(sleeper.pid) == "sleep 4740"
+    assert found.is_alive
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
     assert not proc.stat(sleeper.pid).is_alive
