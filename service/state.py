@@ -23,7 +23,7 @@ class StateDir:
         self.journals = self.path / "journals"
         self.log = self.path / "log"
         self.run = self.path / "run"
-        self.settings = self.run / "settings.json"  # those of the fleet that `squall up` started
+        self.settings = self.run / "settings.json"  # those that `squall up` started with
         self.metrics = self.path / "metrics"
         self.sessions = self.path / "sessions"
         self.tmp = self.path / "tmp"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.programs.errors import FleetError
+from service.programs.errors import ProgramError
 from service.programs.files import PACKAGE_DIR, template
 from service.settings import Settings
 from service.state import StateDir
@@ -46,9 +46,9 @@ class Capacity(msgspec.Struct, frozen=True):
 
 
 def check_limits() -> None:
-    """Raise FleetError where this machine grants a process too few descriptors."""
+    """Raise ProgramError where this machine grants a process too few descriptors."""
     if (granted := _open_files(LEAST_OPEN_FILES)) < LEAST_OPEN_FILES:
-        raise FleetError(
+        raise ProgramError(
             f"a process may open only {granted} files here, and squall needs {LEAST_OPEN_FILES}:"
             " raise the hard limit (`ulimit -Hn`, LimitNOFILE=, nofile in limits.conf)"
         )
@@ -115,7 +115,9 @@ def _fill(text: str, pattern: str, filling: str, name: str) -> str:
         f"({before}){what}", lambda match: match[1] + filling, text, flags=re.MULTILINE
     )
     if count != 1:
-        raise FleetError(f"{name}: needs exactly one line that squall can fill in with `{filling}`")
+        raise ProgramError(
+            f"{name}: needs exactly one line that squall can fill in with `{filling}`"
+        )
     return filled
 
 
@@ -134,7 +136,7 @@ def _listen(settings: Settings) -> str:
         return f"listen {host}:{front.port} backlog=4096 reuseport deferred;"
     for key in ("tls_certificate", "tls_key"):
         if not Path(getattr(front, key)).is_absolute():
-            raise FleetError(f"front.{key}: give the absolute path, not {getattr(front, key)}")
+            raise ProgramError(f"front.{key}: give the absolute path, not {getattr(front, key)}")
     return (
         f"listen {host}:{front.port} ssl backlog=4096 reuseport deferred;\n"
         f"        ssl_certificate {_quoted(front.tls_certificate)};\n"

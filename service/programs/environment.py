@@ -1,7 +1,7 @@
-"""What `squall up` was given, kept for as long as the fleet runs.
+"""What `squall up` was given, kept for as long as the programs run.
 
 The processes get it as their environment. `reload` and the others read it back, so that they mean
-the fleet that runs, whatever the environment of the shell that they are called from.
+the service that runs, whatever the environment of the shell that they are called from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from service import settings as settings_
-from service.programs.files import FleetFiles
+from service.programs.files import ProgramFiles
 from service.settings import Loaded, Settings
 
 PATHS = {("state", "dir"), ("front", "tls_certificate"), ("front", "tls_key")}
@@ -36,21 +36,21 @@ def environment_of(loaded: Loaded, environ: Mapping[str, str] = os.environ) -> d
     return found
 
 
-def remember(files: FleetFiles, environment: dict[str, str], settings: Settings) -> None:
+def remember(files: ProgramFiles, environment: dict[str, str], settings: Settings) -> None:
     """Write down what was given, and what is in force by it."""
     files.environment.write_bytes(msgspec.json.encode(environment))
     files.settings.write_bytes(msgspec.json.encode(settings))
 
 
-def in_force(files: FleetFiles, loaded: Loaded) -> Settings:
-    """Return the settings of the fleet that runs; those of `loaded` when `up` started none.
+def in_force(files: ProgramFiles, loaded: Loaded) -> Settings:
+    """Return the settings of the service that runs; those of `loaded` when `up` started none.
 
     They do not change with the configuration file before a reload has taken it over.
     """
     return settings_.in_force(files.settings) or loaded.settings
 
 
-def read_anew(files: FleetFiles, loaded: Loaded) -> tuple[dict[str, str], Settings]:
+def read_anew(files: ProgramFiles, loaded: Loaded) -> tuple[dict[str, str], Settings]:
     """Return what was given, and what is in force by it with the configuration file as it is now.
 
     Raises SettingsError when the file has become wrong.

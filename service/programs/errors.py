@@ -1,15 +1,15 @@
-"""What can go wrong with the fleet: every message is one line that says what to do."""
+"""What can go wrong with the programs: every message is one line that says what to do."""
 
 from __future__ import annotations
 
 from service.errors import ServiceError
 
 
-class FleetError(ServiceError):
-    """The fleet cannot be started, stopped or reloaded as it is."""
+class ProgramError(ServiceError):
+    """The programs cannot be started, stopped or reloaded as things are."""
 
 
-class NotUp(FleetError):
+class NotUp(ProgramError):
     """No supervisord answers for this state directory."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class NotUp(FleetError):
         super().__init__("squall is not up; start it with `squall up`")
 
 
-class Stopping(FleetError):
+class Stopping(ProgramError):
     """supervisord is on its way down and takes no more orders."""
 
     def __init__(self) -> None:

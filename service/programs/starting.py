@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 from service import settings as settings_
-from service.programs import conf, environment, health, link, nginx, ports, stopping, supervisord
-from service.programs.errors import FleetError
-from service.programs.files import FleetFiles
-from service.programs.progress import Progress, silent
+from service.programs import conf, environment, health, nginx, ports, stopping, supervisord
+from service.programs.errors import ProgramError
+from service.programs.files import ProgramFiles
+from service.programs.health import Progress, silent
+from service.programs.processes import wait_until
 from service.programs.supervisord import Supervisor
-from service.programs.waiting import wait_until
 from service.settings import Loaded, Settings
 from service.state import StateDir
 
@@ -26,13 +26,14 @@ def up(loaded: Loaded, *, foreground: bool = False, progress: Progress = silent)
     """Start everything and wait until it is ready; False when it was up already.
 
     `progress` hears `ready` of each process and of nginx, then of `squall`. What cannot become
-    ready is stopped again, all of it, and FleetError says why. In the foreground this returns when
-    everything has been stopped: by Ctrl-C, TERM or `squall down`; FleetError when supervisord died.
+    ready is stopped again, all of it, and ProgramError says why. In the foreground this returns
+    when everything has been stopped: by Ctrl-C, TERM or `squall down`; ProgramError when
+    supervisord died.
     """
     conf.check_limits()
     variables = environment.environment_of(loaded)
     settings = settings_.load(environ=variables).settings
-    files = FleetFiles(StateDir(settings.state.dir))
+    files = ProgramFiles(StateDir(settings.state.dir))
     files.create()
     with files.locked():
         if Supervisor(files.supervisor_socket).is_up():
@@ -48,7 +49,7 @@ def up(loaded: Loaded, *, foreground: bool = False, progress: Progress = silent)
             supervisord.start(files, variables)
         try:
             _become_ready(files, settings, progress)
-        except BaseException:  # Ctrl-C as well: half a fleet is of no use
+        except BaseException:  # Ctrl-C as well: half of it is of no use
             stopping.stop(files, settings, silent)
             raise
     if foreground:
@@ -56,23 +57,23 @@ def up(loaded: Loaded, *, foreground: bool = False, progress: Progress = silent)
     return True
 
 
-def _check_ports(files: FleetFiles, settings: Settings) -> None:
-    """Name every port that is taken, and by whom; raises FleetError."""
+def _check_ports(files: ProgramFiles, settings: Settings) -> None:
+    """Name every port that is taken, and by whom; raises ProgramError."""
     addresses = [("127.0.0.1", port) for port in settings.ports]
     addresses.append((settings.front.host, settings.front.port))
     reasons = [reason for host, port in addresses if (reason := ports.why_taken(host, port))]
     if not reasons:
         return
     if health.leftovers(files, settings):
-        advice = "a fleet without supervisord holds it: end it with `squall down`"
+        advice = "squall runs there without supervisord: end it with `squall down`"
     else:
         advice = (
             "stop it, or choose other ports with SQUALL_FRONT_PORT, SQUALL_PROCESSES_FIRST_PORT"
         )
-    raise FleetError(f"{', '.join(reasons)}; {advice}")
+    raise ProgramError(f"{', '.join(reasons)}; {advice}")
 
 
-def _write_conf(files: FleetFiles, settings: Settings) -> None:
+def _write_conf(files: ProgramFiles, settings: Settings) -> None:
     binary = nginx.find()
     _shorten_log(files.nginx_log)
     files.supervisord_conf.write_text(conf.supervisord(settings, files.state, binary))
@@ -86,13 +87,13 @@ def _shorten_log(log: Path) -> None:
         log.replace(log.with_suffix(".log.1"))
 
 
-def _become_ready(files: FleetFiles, settings: Settings, progress: Progress) -> None:
-    link.make(files)
+def _become_ready(files: ProgramFiles, settings: Settings, progress: Progress) -> None:
+    supervisord.link(files)
     _wait_until_ready(files, settings, progress)
     progress("squall", "ready")
 
 
-def _wait_until_ready(files: FleetFiles, settings: Settings, progress: Progress) -> None:
+def _wait_until_ready(files: ProgramFiles, settings: Settings, progress: Progress) -> None:
     supervisor = Supervisor(files.supervisor_socket)
     since = files.supervisord_conf.stat().st_mtime
     left = {str(port) for port in settings.ports} | {"nginx"}
@@ -100,7 +101,7 @@ def _wait_until_ready(files: FleetFiles, settings: Settings, progress: Progress)
     def all_are_ready() -> bool:
         for program in supervisor.programs():
             if program.has_ended:
-                raise FleetError(why_failed(files, program.name, since))
+                raise ProgramError(why_failed(files, program.name, since))
             # nginx last: were it asked too early, it would take the processes for dead
             is_its_turn = program.name != "nginx" or left == {"nginx"}
             if program.name in left and is_its_turn and health.is_ready(program, settings):
@@ -110,10 +111,10 @@ def _wait_until_ready(files: FleetFiles, settings: Settings, progress: Progress)
 
     if not wait_until(all_are_ready, READY_S):
         names = ", ".join(sorted(left))
-        raise FleetError(f"not ready after {READY_S:.0f} seconds: {names}; see {files.state.log}")
+        raise ProgramError(f"not ready after {READY_S:.0f} seconds: {names}; see {files.state.log}")
 
 
-def why_failed(files: FleetFiles, name: str, since: float) -> str:
+def why_failed(files: ProgramFiles, name: str, since: float) -> str:
     """Say that a program does not start, with the end of what it wrote after `since`."""
     for log in (files.state.log / f"{name}.out", files.state.log / f"{name}.log"):
         if log.exists() and log.stat().st_size and log.stat().st_mtime >= since:
@@ -123,7 +124,7 @@ def why_failed(files: FleetFiles, name: str, since: float) -> str:
 
 
 def _stay(
-    child: subprocess.Popen[bytes], files: FleetFiles, settings: Settings, progress: Progress
+    child: subprocess.Popen[bytes], files: ProgramFiles, settings: Settings, progress: Progress
 ) -> None:
     try:
         child.wait()
@@ -135,4 +136,6 @@ def _stay(
     if child.returncode != 0:
         with files.locked():
             stopping.stop(files, settings, silent)
-        raise FleetError(f"supervisord ended (exit code {child.returncode}): all has been stopped")
+        raise ProgramError(
+            f"supervisord ended (exit code {child.returncode}): all has been stopped"
+        )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 
-from service.programs import conf, environment, health, link, processes, supervisord
-from service.programs.errors import FleetError, NotUp, Stopping
-from service.programs.files import FleetFiles
-from service.programs.progress import Progress, silent
+from service.programs import conf, environment, health, processes, supervisord
+from service.programs.errors import NotUp, ProgramError, Stopping
+from service.programs.files import ProgramFiles
+from service.programs.health import Progress, silent
+from service.programs.processes import wait_until
 from service.programs.supervisord import Supervisor
-from service.programs.waiting import wait_until
 from service.settings import Loaded, Settings
 from service.state import StateDir
 
@@ -24,14 +24,14 @@ def down(loaded: Loaded, *, progress: Progress = silent) -> bool:
 
     Returns when no process, pid file or socket is left. `progress` hears `stopped` of each process.
     """
-    files = FleetFiles(StateDir(loaded.settings.state.dir))
+    files = ProgramFiles(StateDir(loaded.settings.state.dir))
     if not files.state.run.is_dir():
         return False
     with files.locked():
         return stop(files, environment.in_force(files, loaded), progress)
 
 
-def stop(files: FleetFiles, settings: Settings, progress: Progress) -> bool:
+def stop(files: ProgramFiles, settings: Settings, progress: Progress) -> bool:
     """Do what `down` does; the caller holds the lock."""
     pid = supervisord.running_pid(files)
     if pid is not None:
@@ -41,11 +41,11 @@ def stop(files: FleetFiles, settings: Settings, progress: Progress) -> bool:
     _end([pid for pid, name in left.items() if name != "nginx"], settings)
     _end([pid for pid, name in left.items() if name == "nginx"], settings)  # it sends their answers
     files.remove_stale()
-    link.remove(files)
+    supervisord.unlink(files)
     return pid is not None or bool(left)
 
 
-def _shut_down(files: FleetFiles, pid: int) -> dict[int, str]:
+def _shut_down(files: ProgramFiles, pid: int) -> dict[int, str]:
     """Have supervisord stop; returns its children by pid."""
     supervisor = Supervisor(files.supervisor_socket)
     try:
@@ -81,7 +81,7 @@ def _wait_until_ended(
     if not wait_until(lambda: ended([pid]), NGINX_S):
         processes.signal_all([child for child in left if left[child] == "nginx"], signal.SIGTERM)
     if not wait_until(lambda: ended([pid]), conf.stop_seconds(settings) + MARGIN_S):
-        raise FleetError(f"supervisord (pid {pid}) does not end; see its log, then kill it")
+        raise ProgramError(f"supervisord (pid {pid}) does not end; see its log, then kill it")
 
 
 def _end(pids: list[int], settings: Settings) -> None:
@@ -91,4 +91,4 @@ def _end(pids: list[int], settings: Settings) -> None:
         return
     processes.signal_all(filter(processes.is_alive, pids), signal.SIGKILL)
     if not wait_until(lambda: not any(map(processes.is_alive, pids)), MARGIN_S):
-        raise FleetError(f"cannot be killed: process {', '.join(map(str, pids))}")
+        raise ProgramError(f"cannot be killed: process {', '.join(map(str, pids))}")

@@ -1,7 +1,8 @@
-"""supervisord: start it, and speak with it over its unix socket (XML-RPC)."""
+"""supervisord: start it, speak with it over its unix socket (XML-RPC), and have others find it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -14,10 +15,10 @@ from typing import Any, cast
 import msgspec
 from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import-untyped]
 
-from service.programs import processes
-from service.programs.errors import FleetError, NotUp, Stopping
-from service.programs.files import FleetFiles
-from service.programs.waiting import wait_until
+from service.programs import conf, processes
+from service.programs.errors import NotUp, ProgramError, Stopping
+from service.programs.files import ProgramFiles, template
+from service.programs.processes import wait_until
 
 ANSWER_S = 30.0
 
@@ -96,15 +97,15 @@ class Supervisor:
         except xmlrpc.client.Fault as exc:
             if exc.faultCode == Faults.SHUTDOWN_STATE:
                 raise Stopping from exc
-            raise FleetError(f"supervisord: {exc.faultString} ({method} {args})") from exc
+            raise ProgramError(f"supervisord: {exc.faultString} ({method} {args})") from exc
         except (OSError, HTTPException, xmlrpc.client.ProtocolError) as exc:
             raise NotUp from exc
         finally:
             transport.close()
 
 
-def start(files: FleetFiles, environ: Mapping[str, str]) -> None:
-    """Start supervisord in the background; raises FleetError with its own words if it refuses."""
+def start(files: ProgramFiles, environ: Mapping[str, str]) -> None:
+    """Start supervisord in the background; ProgramError with its own words if it refuses."""
     done = subprocess.run(
         _argv(files),
         env=environ,
@@ -116,10 +117,10 @@ def start(files: FleetFiles, environ: Mapping[str, str]) -> None:
     )
     if done.returncode != 0:
         words = (done.stderr + done.stdout).partition("For help")[0].split()
-        raise FleetError(f"supervisord does not start: {' '.join(words)}")
+        raise ProgramError(f"supervisord does not start: {' '.join(words)}")
 
 
-def start_here(files: FleetFiles, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def start_here(files: ProgramFiles, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start supervisord as a child; returns when it answers."""
     supervisor = Supervisor(files.supervisor_socket)
     # silent: where it logs to a terminal or a pipe too, whoever stops reading stops supervisord
@@ -131,12 +132,12 @@ def start_here(files: FleetFiles, environ: Mapping[str, str]) -> subprocess.Pope
         child.wait()
         raise
     if child.returncode is not None:
-        raise FleetError(f"supervisord does not start: exit code {child.returncode}")
+        raise ProgramError(f"supervisord does not start: exit code {child.returncode}")
     return child
 
 
-def running_pid(files: FleetFiles) -> int | None:
-    """Return the id of this fleet's supervisord, whether it answers or not."""
+def running_pid(files: ProgramFiles) -> int | None:
+    """Return the id of the supervisord of this state directory, whether it answers or not."""
     try:
         pid = int(files.supervisord_pid.read_text())
     except (FileNotFoundError, ValueError):
@@ -145,7 +146,34 @@ def running_pid(files: FleetFiles) -> int | None:
     return pid if is_it and processes.is_alive(pid) else None
 
 
-def _argv(files: FleetFiles) -> list[str]:
+def link(files: ProgramFiles) -> None:
+    """Point `supervisor/run` at this state directory, unless it is that of another that runs."""
+    place = _link()
+    if place.is_symlink():
+        other = Supervisor(place / files.supervisor_socket.name)
+        if place.readlink() != files.state.run and other.is_up():
+            return
+    elif place.exists():
+        return
+    fresh = place.with_name(f".run.{os.getpid()}")
+    try:
+        fresh.symlink_to(files.state.run)
+        fresh.replace(place)
+    except OSError:
+        pass  # installed where this user cannot write: STATE_DIR/supervisord.conf works as well
+
+
+def unlink(files: ProgramFiles) -> None:
+    """Take the link away if it points at this state directory."""
+    place = _link()
+    try:
+        if place.readlink() == files.state.run:
+            place.unlink()
+    except OSError:
+        pass  # there is none, or it cannot be removed and dangles: the next `up` replaces it
+
+
+def _argv(files: ProgramFiles) -> list[str]:
     # -P: nothing in the working directory takes a module's place
     return [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(files.supervisord_conf)]
 
@@ -167,3 +195,7 @@ def _program(info: dict[str, Any]) -> Program:
         started_at=float(info["start"]) if age is None else time.time() - age,
         has_ended=bool(info["stop"]),
     )
+
+
+def _link() -> Path:
+    return template(conf.SUPERVISORD).with_name("run")

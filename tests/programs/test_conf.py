@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from service.programs import FleetError, conf
+from service.programs import ProgramError, conf
 from service.settings import Settings
 from service.state import StateDir
 
@@ -87,7 +87,7 @@ def test_nginx_takes_a_certificate(binary: Path, certificate: Path, tmp_path: Pa
 
 
 def test_a_relative_certificate_is_refused() -> None:
-    with pytest.raises(FleetError, match=r"front\.tls_certificate: give the absolute path"):
+    with pytest.raises(ProgramError, match=r"front\.tls_certificate: give the absolute path"):
         conf.nginx(settings(front={"tls_certificate": "a.pem", "tls_key": "a.pem"}))
 
 
@@ -181,7 +181,9 @@ def test_a_template_without_a_line_to_fill_in_is_named(
     edited.parent.mkdir()
     edited.write_text(COMMITTED.replace("client_max_body_size", "# client_max_body_size"))
     monkeypatch.setattr("service.programs.files.PACKAGE_DIR", tmp_path)
-    with pytest.raises(FleetError, match=r"nginx/upstream\.conf: .*client_max_body_size 8388608;"):
+    with pytest.raises(
+        ProgramError, match=r"nginx/upstream\.conf: .*client_max_body_size 8388608;"
+    ):
         conf.nginx(Settings())
 
 

@@ -8,20 +8,20 @@ import pytest
 
 from service.errors import SettingsError
 from service.programs import environment
-from service.programs.files import FleetFiles
+from service.programs.files import ProgramFiles
 from service.settings import load
 from service.state import StateDir
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> FleetFiles:
-    files = FleetFiles(StateDir(tmp_path / "state"))
+def files(tmp_path: Path) -> ProgramFiles:
+    files = ProgramFiles(StateDir(tmp_path / "state"))
     files.create()
     return files
 
 
 def test_flags_and_environment_come_back_from_anywhere(
-    files: FleetFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: ProgramFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     environ = {
@@ -44,7 +44,7 @@ def test_flags_and_environment_come_back_from_anywhere(
 
 @pytest.mark.parametrize("way", ["flag", "environment"])
 def test_the_configuration_file_is_read_anew(
-    way: str, files: FleetFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: str, files: ProgramFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = tmp_path / "squall.toml"
@@ -64,7 +64,7 @@ def test_the_configuration_file_is_read_anew(
     assert environment.in_force(files, load(environ={})).jobs.running == 2
 
 
-def test_nothing_secret_is_in_the_environment_of_the_processes(files: FleetFiles) -> None:
+def test_nothing_secret_is_in_the_environment_of_the_processes(files: ProgramFiles) -> None:
     token = files.state.token()
     environ = {"SQUALL_STATE_DIR": str(files.state.path)}
     assert environment.environment_of(load(environ=environ), environ) == environ
