@@ -45,7 +45,7 @@ MAY_IMPORT = {
         "tasks",
         "service",
     },
-    "programs": {"errors", "proc", "settings", "state", "service"},
+    "programs": {"descriptors", "errors", "proc", "settings", "state", "service"},
     "cli": BOTTOM | {"settings", "state", "programs", "service"},
 }
 ABOVE_ALL = {"server", "__main__", "__init__"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from service import descriptors
 from service.programs.errors import ProgramError
 from service.programs.files import PACKAGE_DIR, template
 from service.settings import Settings
@@ -37,12 +38,13 @@ class Capacity(msgspec.Struct, frozen=True):
     streams: int
 
     @classmethod
-    def of(cls, cores: int, open_files: int) -> Capacity:
-        """Return what suits so many cores, and processes with so many descriptors each."""
+    def of(cls, cores: int, open_files: int, clients: int) -> Capacity:
+        """Return what suits so many cores and descriptors, and the connections of all processes."""
         connections = min(max(MOST_CONNECTIONS // cores, 4096), open_files)
         # beside connections a worker holds log, epoll and the channels and listeners of all workers
         usable = max(connections - 32 - 2 * cores, connections // 2)
-        return cls(workers=cores, connections=connections, streams=usable * 3 // 8)
+        streams = min(usable // 2, clients // cores) * 3 // 4
+        return cls(workers=cores, connections=connections, streams=max(streams, 1))
 
 
 def check_limits() -> None:
@@ -57,7 +59,7 @@ def check_limits() -> None:
 def nginx(settings: Settings) -> str:
     """Return nginx's configuration for these settings, on this machine."""
     front, http = settings.front, settings.http
-    capacity = Capacity.of(_cores(), _open_files(MOST_CONNECTIONS))
+    capacity = Capacity.of(_cores(), _open_files(MOST_CONNECTIONS), _clients(settings))
     text = template(NGINX).read_text()
     for pattern, filling in (
         (r"worker_processes \d+;", f"worker_processes {capacity.workers};"),
@@ -157,6 +159,12 @@ def _open_files(wanted: int) -> int:
 def _supervisord_open_files(settings: Settings) -> int:
     """Return what supervisord itself needs: a log and two pipes for each program, and a few."""
     return 32 + 4 * (settings.processes.count + 1)
+
+
+def _clients(settings: Settings) -> int:
+    """Return how many connections all processes together take."""
+    each = descriptors.share_out(settings.jobs.running, _open_files(sys.maxsize)).clients
+    return settings.processes.count * each
 
 
 def _cores() -> int:

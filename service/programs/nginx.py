@@ -8,6 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from service import proc
 from service.programs import processes
 from service.programs.errors import ProgramError
 from service.programs.files import ProgramFiles
@@ -50,10 +51,10 @@ def orphans(files: ProgramFiles) -> list[int]:
     """Return the workers of this state directory that have no master any more."""
     return [
         pid
-        for pid in processes.everyone()
-        if processes.command_line(pid).startswith(WORKER)
+        for pid in proc.pids()
+        if proc.command_line(pid).startswith(WORKER)
         and str(files.nginx_log) in processes.open_files(pid)
-        and not processes.command_line(processes.parent(pid)).startswith(MASTER)
+        and not proc.command_line(processes.parent(pid)).startswith(MASTER)
     ]
 
 
@@ -63,7 +64,7 @@ def end_orphans(files: ProgramFiles) -> None:
     processes.signal_all(found, signal.SIGQUIT)
 
     def listening() -> list[int]:
-        lines = {pid: processes.command_line(pid) for pid in found}
+        lines = {pid: proc.command_line(pid) for pid in found}
         return [p for p, line in lines.items() if line.startswith(WORKER) and line != LETS_GO]
 
     if not wait_until(lambda: not listening(), LET_GO_S):

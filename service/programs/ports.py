@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from service import proc
 from service.programs import processes
 
 LISTEN = "0A"  # the state's number in /proc/net/tcp; include/net/tcp_states.h
@@ -33,13 +34,11 @@ def listeners(port: int) -> list[int]:
     """Return the processes that listen on a TCP port, as far as this user may see them."""
     if not (sockets := {f"socket:[{inode}]" for inode in _inodes(port)}):
         return []
-    return [
-        pid for pid in processes.everyone() if not sockets.isdisjoint(processes.open_files(pid))
-    ]
+    return [pid for pid in proc.pids() if not sockets.isdisjoint(processes.open_files(pid))]
 
 
 def _by_whom(port: int) -> str:
-    holders = [f"{_short(processes.command_line(pid))} (pid {pid})" for pid in listeners(port)]
+    holders = [f"{_short(proc.command_line(pid))} (pid {pid})" for pid in listeners(port)]
     return f" by {', '.join(holders)}" if holders else ""
 
 

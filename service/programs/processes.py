@@ -1,4 +1,4 @@
-"""Processes of this machine, as /proc shows them; waiting for what they do."""
+"""Processes that are not our children: how they are, what they hold, and waiting for them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from service import proc
 from service.programs.errors import ProgramError
 
 INTERVAL_S = 0.05
@@ -15,36 +16,32 @@ INTERVAL_S = 0.05
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that ended and was not waited for yet does not."""
-    return _stat(pid)[0] not in ("Z", "X")
+    found = proc.stat(pid)
+    return found is not None and found.is_alive
 
 
 def parent(pid: int) -> int:
     """Return the id of a process's parent; 0 when it is gone."""
-    return int(_stat(pid)[1])
-
-
-def everyone() -> list[int]:
-    """Return the ids of all processes."""
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    found = proc.stat(pid)
+    return found.parent if found else 0
 
 
 def children(parent: int) -> dict[int, str]:
     """Return the living children of a process with their command lines."""
-    stats = ((pid, _stat(pid)) for pid in everyone())
+    stats = {pid: found for pid in proc.pids() if (found := proc.stat(pid)) is not None}
     return {
-        pid: command_line(pid)
-        for pid, (state, its_parent) in stats
-        if state not in ("Z", "X") and int(its_parent) == parent
+        pid: proc.command_line(pid)
+        for pid, found in stats.items()
+        if found.is_alive and found.parent == parent
     }
 
 
 def age(pid: int) -> float | None:
     """Return the seconds since a process was started; None when it is gone."""
-    try:
-        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+    found = proc.stat(pid)
+    if found is None:
         return None
-    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    started_s = found.start_ticks / os.sysconf("SC_CLK_TCK")
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s)
 
 
@@ -58,15 +55,6 @@ def open_files(pid: int) -> set[str]:
     except (PermissionError, FileNotFoundError, ProcessLookupError):
         pass  # another user's process, or one that ended meanwhile
     return names
-
-
-def command_line(pid: int) -> str:
-    """Return what a process was started as; empty when it is gone."""
-    try:
-        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""  # it ended meanwhile
-    return b" ".join(words).decode(errors="replace").strip()
 
 
 def signal_all(pids: Iterable[int], signal: int) -> None:
@@ -88,12 +76,3 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(INTERVAL_S)
     return True
-
-
-def _stat(pid: int) -> tuple[str, str]:
-    """Return a process's state and its parent; a dead child of nobody's when it is gone."""
-    try:
-        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return "X", "0"
-    return fields[0], fields[1]

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from service import proc
 from service.programs import nginx, processes
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,7 @@ class Fleet:
         ours = f"{self.state}/"
         return [
             pid
-            for pid in processes.everyone()
+            for pid in proc.pids()
             if processes.is_alive(pid)
             and any(name.startswith(ours) for name in processes.open_files(pid))
         ]

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from service.descriptors import share_out
 from service.programs import ProgramError, conf
 from service.settings import Settings
 from service.state import StateDir
@@ -111,16 +112,18 @@ def test_with_default_settings_only_what_follows_the_machine_differs() -> None:
 @pytest.mark.parametrize("cores", [1, 2, 8, 64])
 @pytest.mark.parametrize("open_files", [256, 1024, 20_000, 1_048_576])
 def test_streams_leave_room_for_requests(cores: int, open_files: int) -> None:
-    capacity = conf.Capacity.of(cores, open_files)
+    capacity = conf.Capacity.of(cores, open_files, open_files)
     assert capacity.workers == cores
     assert capacity.connections <= open_files
-    assert 20 <= capacity.streams * 2 <= capacity.connections * 3 // 4
+    assert 1 <= capacity.streams * 2 <= capacity.connections * 3 // 4
+    assert capacity.streams * cores <= max(open_files * 3 // 4, cores)
     if open_files >= 20_000:
         assert capacity.streams * cores >= 7_000
 
 
 def test_two_cores_with_twenty_thousand_descriptors_hold_ten_thousand_streams() -> None:
-    capacity = conf.Capacity.of(2, 20_000)
+    clients = 4 * share_out(64, 20_000).clients
+    capacity = conf.Capacity.of(2, 20_000, clients)
     # the kernel spreads connections at random: a worker may get some hundreds more than its half
     assert capacity.streams > 5_000 + 500
 
