@@ -30,6 +30,7 @@ T = TypeVar("T")
 ERRORS_MAX = 100
 WALKED_MAX = 2**20
 CHUNK = 64
+SMALL = 2**18
 # What msgspec says of an object, and what of one of its fields.
 _OF_A_FIELD = {
     "Object contains unknown field ": "unknown field",
@@ -64,11 +65,26 @@ class Room:
 
 def decode(body: bytes, type_: type[T], room: Room | None = None) -> T:
     """Decode JSON into `type_`; raises Invalid that names every wrong field, within the room."""
+    check_size(body, type_)
     try:
         value = _decode(body, type_)
     except msgspec.ValidationError as exc:
         raise _refused(body, type_, room or Room(), exc) from exc
     return _checked(value, room)
+
+
+def check_size(body: bytes, type_: type[Any]) -> None:
+    """Raise Invalid where a body has more strings than its type allows: `strings_max`, if any.
+
+    A million of them take a second to be made, only to be refused then.
+    """
+    most = getattr(type_, "strings_max", None)
+    if most is None or len(body) <= SMALL:
+        return
+    # what is counted too little: a closing quote behind a backslash that is escaped itself
+    quotes = body.count(b'"') - body.count(b'\\"')
+    if quotes > 2 * most:
+        raise Invalid([FieldError("", "there are more strings in it than there may be items")])
 
 
 def items(body: bytes, most: int) -> list[bytes]:

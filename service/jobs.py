@@ -212,6 +212,8 @@ class Spec(
         ),
     ] = {}
 
+    # all of args, env and labels, and as much as is needed for everything else
+    strings_max: ClassVar[int] = ARGS_MAX + 2 * ENV_MAX + 2 * LABELS_MAX + 10_000
     checks: ClassVar[Checks] = {
         "args": lambda args: _wrong_args(args),
         "env": lambda env: _wrong_env(env),

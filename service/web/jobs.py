@@ -168,6 +168,7 @@ class SignalHandler(Handler):
 def _changed(asked: Asked, changes: bytes) -> Spec:
     """Return what was asked with some fields changed, checked as if all of it had come now."""
     fields = msgspec.json.decode(msgspec.json.encode(asked.spec), type=dict[str, msgspec.Raw])
+    checks.check_size(changes, Spec)
     given = checks.decode(changes, dict[str, msgspec.Raw])
     if not asked.has_all and "stdin" not in given:
         raise Conflict("the job's standard input was not kept: give 'stdin', or null for none")

@@ -105,6 +105,17 @@ def test_the_largest_body_makes_a_small_problem(service, body):
     assert 0 < len(answer.json["errors"]) <= 100 and len(answer.body) < 50_000
 
 
+def test_the_largest_spec_that_is_allowed_is_taken_whatever_its_strings_are(service):
+    quotes = '"' * 1_000_000 + "\\" * 1_000_000
+    spec = {
+        "args": ["true", *['"' * 20] * 4095],
+        "env": {f"A{n}": '"' * 20 for n in range(1024)},
+        "labels": {f"a{n}": '"' for n in range(64)},
+        "stdin": {"text": quotes},
+    }
+    assert service.ask("POST", "/v1/jobs", spec).status == 202
+
+
 def test_the_problems_of_a_batch_are_bounded_together(service):
     item = b'{"args": [%s]}' % b",".join([b"1"] * 2000)
     answer = service.ask("POST", "/v1/jobs", b"[%s]" % b",".join([item] * 1000))
