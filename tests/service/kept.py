@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import apsw
+import pytest
 
 from tests.service.conftest import Answer, Service
 
@@ -76,3 +80,18 @@ def ledger_of(service: Service) -> Iterator[apsw.Connection]:
         yield db
     finally:
         db.close()
+
+
+def as_somebody(uid: int, *command: str) -> tuple[str, ...]:
+    """Return what makes a user without a name of a service, behind a command; skips where not."""
+    become = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    if subprocess.run([*become, sys.executable, "-c", ""], capture_output=True).returncode:
+        pytest.skip("other users cannot run this interpreter")
+    script = f"""
+        install -d -o {uid} "$SQUALL_STATE_DIR"
+        chmod 711 "$SQUALL_STATE_DIR/.."
+        exec "$@"
+    """
+    return ("sh", "-c", script, "sh", *command, *become)

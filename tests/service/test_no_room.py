@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 from contextlib import ExitStack
 
-import pytest
-
 from service import descriptors, logs
 from tests.service.conftest import eventually
-from tests.service.kept import Kept
-
-AS_SOMEBODY = """
-install -d -o 54322 "$SQUALL_STATE_DIR"
-chmod 711 "$SQUALL_STATE_DIR/.."
-exec prlimit --nproc=25:25 setpriv --reuid=54322 --regid=54322 --clear-groups "$@"
-"""
+from tests.service.kept import Kept, as_somebody
 
 
 def few_descriptors(count):
@@ -71,9 +62,10 @@ def test_a_cancel_of_a_job_without_room_is_its_end(start_service):
     assert service.run("echo", "again")["stdout"]["text"] == "again\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root is somebody else, who has a limit")
 def test_a_job_that_finds_no_process_waits_and_runs_when_there_is_one(start_service):
-    service = start_service(prefix=("sh", "-c", AS_SOMEBODY, "sh"), SQUALL_JOBS_RUNNING=40)
+    service = start_service(
+        prefix=as_somebody(54_322, "prlimit", "--nproc=25:25"), SQUALL_JOBS_RUNNING=40
+    )
     (port,) = service.ports
     jobs = service.ask("POST", "/v1/jobs", [{"args": ["sleep", "0.3"]}] * 80).json
     for job in jobs:
