@@ -102,8 +102,8 @@ class HttpSettings(msgspec.Struct, frozen=True):
     wait_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 3600.0
     """The longest that `Prefer: wait` holds an answer."""
     streams: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    """Followed answers that one process has open at once, beyond that 503; 0: a third of its
-    descriptors, at most 10,000."""
+    """Followed answers that one process has open at once, beyond that 503; 0: seven of eight
+    connections that it may have, at most 10,000."""
 
 
 class LogSettings(msgspec.Struct, frozen=True):

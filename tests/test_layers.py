@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "output": BOTTOM | {"journal", "ledger", "peers", "running"},
     "web": BOTTOM
     | {
+        "descriptors",
         "journal",
         "ledger",
         "metrics",

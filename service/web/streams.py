@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from service.descriptors import Shares, share_out
 from service.web.problems import TooManyStreams
 
 # A write takes some 100 us. So many in a turn of the loop: then what else waits has its turn, the
 # output of a loud job above all, which takes three times as long.
 WRITES_PER_TURN = 2
 
-# A stream has its client's descriptor, one to the owner of its job, and one there.
-DESCRIPTORS = 3
-RESERVED = 256
-MOST = 10_000  # of some 20 KB each
+# Of the connections that there may be, one in so many is left for what is answered at once.
+SPARED = 8
+MOST = 10_000  # of some 24 KB each
 
 
 class Stream(Protocol):
@@ -31,9 +30,7 @@ class Streams:
     """All that go on now; iterates over those that no other process relays."""
 
     def __init__(self, limit: int, running: int) -> None:
-        """Allow `limit` of them, or when that is 0 as many as descriptors allow beside `running`
-        jobs.
-        """
+        """Allow `limit` of them, or when that is 0 as many as connections beside `running` jobs."""
         self._limit = limit
         self._running = running
         self._own: set[Stream] = set()
@@ -45,7 +42,7 @@ class Streams:
     @property
     def limit(self) -> int:
         """How many clients may have one."""
-        return self._limit or min(MOST, self._room() // DESCRIPTORS)
+        return self._limit or min(MOST, _most_of(self._shares().clients))
 
     def __iter__(self) -> Iterator[Stream]:
         """Iterate over those of this process's own clients."""
@@ -55,8 +52,8 @@ class Streams:
     def entered(self, stream: Stream, *, is_relayed: bool) -> Iterator[None]:
         """Count a stream while it lasts; TooManyStreams when there is no room for it."""
         if is_relayed:
-            if self._relayed + (DESCRIPTORS - 1) * len(self._own) >= self._room():
-                raise TooManyStreams("no descriptor is left for one more stream")
+            if self._relayed >= _most_of(self._shares().peers):
+                raise TooManyStreams("no connection is left for one more stream")
             self._relayed += 1
         elif len(self._own) >= self.limit:
             raise TooManyStreams(f"{self.limit} streams are open, the most that may be")
@@ -92,7 +89,9 @@ class Streams:
         if self._waiting:
             self._next = asyncio.get_running_loop().call_soon(self._begin_turn)
 
-    def _room(self) -> int:
-        """How many descriptors streams may have, of those that the process may have now."""
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return max(descriptors - RESERVED - 4 * self._running, descriptors // 2)
+    def _shares(self) -> Shares:
+        return share_out(self._running)
+
+
+def _most_of(connections: int) -> int:
+    return connections - -(-connections // SPARED)

@@ -160,6 +160,29 @@ def test_a_killed_owner_ends_the_stream_with_what_was_printed(front):
     front.wait_ready_at(int(owner))
 
 
+def test_a_raw_stream_is_whole_or_broken_when_a_process_stops(front):
+    job = front.submit("sh", "-c", "while :; do echo x; sleep 0.01; done")
+    path = f"/v1/jobs/{job['id']}/stdout?follow=true"
+    eventually(lambda: front.get(job["id"])["state"] == "running")
+    owner = front.get(job["id"])["owner"]
+    streams = [Stream(front, path) for _ in range(12)]
+    for stream in streams:
+        assert stream.response.readline() == b"x\n"
+    os.kill(front.pids()[owner], signal.SIGTERM)  # it stops the job after two seconds
+    broken = 0
+    for stream in streams:
+        with stream:
+            try:
+                whole = b"x\n" + stream.response.read()
+            except http.client.IncompleteRead:
+                broken += 1
+            else:
+                assert len(whole) == front.get(job["id"])["stdout"]["bytes"]
+    assert broken  # some were at the process that stopped
+    eventually(lambda: owner in front.pids())
+    front.wait_ready_at(int(owner))
+
+
 def test_events_come_through_nginx_from_all_processes(front):
     with Stream(front, "/v1/events") as stream:
         ids = {front.run("true", port=port)["id"] for port in front.process_ports}

@@ -25,7 +25,7 @@ def narrow(clone: Path) -> Iterator[Fleet]:
     """A fleet whose programs have hardly any descriptors."""
     with tempfile.TemporaryDirectory(prefix="squall-") as home:
         fleet = Fleet(clone, Path(home), ("prlimit", f"--nofile={OPEN_FILES}:{OPEN_FILES}"))
-        fleet.environ["SQUALL_PROCESSES_COUNT"] = "2"
+        fleet.environ["SQUALL_PROCESSES_COUNT"] = "4"  # so many that nginx is full before they are
         fleet.squall("up")
         yield fleet
         fleet.squall("down", code=None)
