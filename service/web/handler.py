@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
+from asyncio import Future
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -146,6 +147,14 @@ class Handler(RequestHandler):
     def _check_size(self, size: int) -> None:
         if size > self.body_limit:
             raise problems.TooLarge(f"the body may have at most {self.body_limit} bytes")
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> Future[None]:
+        """Send the answer. One that comes before the request was read says that it is the last."""
+        if not self.request._body_future.done():
+            # Tornado closes the connection then, and tells nobody: what nginx sends on it next,
+            # a POST it may be, would be lost
+            self.set_header("Connection", "close")
+        return super().finish(chunk)
 
     def answer(self, value: object, status: int = 200) -> None:
         """Send a JSON document."""

@@ -39,7 +39,7 @@ def test_output_is_there_while_the_command_runs(inside: Page, front: Front, tmp_
     inside.wait_text("second", ".screen")
     inside.wait_text("succeeded", ".head")
     inside.click_text("stderr")
-    inside.wait("!document.querySelector('.screen').innerText.includes('first')")
+    inside.wait("!document.querySelector('.xterm-rows').innerText.includes('first')")
     inside.wait_text("second", ".screen")
 
 
@@ -129,7 +129,7 @@ def test_a_hundred_thousand_lines_leave_the_page_at_hand(inside: Page, front: Fr
     assert inside.js("document.querySelectorAll('.xterm-rows *').length") < 1000
     inside.click(".screen")
     inside.press("Home")
-    inside.wait("!document.querySelector('.screen').innerText.includes('line 100000')")
+    inside.wait("!document.querySelector('.xterm-rows').innerText.includes('line 100000')")
     first = rows(inside).split("\n")[0]
     assert 89_000 < int(first.removeprefix("line ")) < 91_000
     inside.press("End")

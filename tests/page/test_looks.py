@@ -70,7 +70,7 @@ def test_a_finger_scrolls_the_output(inside: Page, front: Front) -> None:
         "(({x, y}) => [x, y])(document.querySelector('.screen').getBoundingClientRect())"
     )
     inside.drag(box[0] + 100, box[1] + 30, 250)
-    inside.wait("!document.querySelector('.screen').innerText.includes('line 1000')")
+    inside.wait("!document.querySelector('.xterm-rows').innerText.includes('line 1000')")
     inside.drag(box[0] + 100, box[1] + 280, -270)
     inside.wait_text("line 1000", ".screen")
 

@@ -106,7 +106,7 @@ def test_each_line_tells_when_it_came_and_from_where(inside: Page, front: Front)
     ]
     assert inside.js(COLOR.format("then-err")) == inside.js(COLOR.format("from-err"))
     inside.click_text("Times")
-    inside.wait("!document.querySelector('.screen').innerText.includes('err from-err')")
+    inside.wait("!document.querySelector('.xterm-rows').innerText.includes('err from-err')")
 
 
 def test_a_text_is_found_in_the_output(inside: Page, front: Front) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 
 import pytest
@@ -322,3 +323,29 @@ def test_a_wrong_signal_is_named(service):
 
 def test_the_service_is_unharmed_by_all_of_this(service):
     assert service.run("echo", "fine")["stdout"]["text"] == "fine\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 401),
+        ("GET", "/v1/jobs", 401),
+        ("POST", "/v1/jobs", 401),
+        ("PUT", "/v1/jobs", 401),
+        ("GET", "/static/nothing.js", 404),
+        ("GET", "/no/page", 404),
+        ("GET", "/livez", 200),
+    ],
+)
+def test_a_connection_that_is_closed_after_an_answer_is_said_to_be(service, method, path, status):
+    connection = http.client.HTTPConnection("127.0.0.1", service.ports[0], timeout=30)
+    connection.request(method, path, headers={"Accept": "text/html"} if "page" in path else {})
+    first = connection.sock
+    response = connection.getresponse()
+    response.read()
+    assert response.status == status
+    if response.headers.get("Connection") != "close":
+        connection.request("GET", "/livez")
+        assert connection.sock is first
+        assert connection.getresponse().status == 200
+    connection.close()
