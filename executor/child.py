@@ -101,13 +101,18 @@ class Child:
             self._spawn(stdio)
             self._begin(stdio)
         except BaseException:
-            if self.pid:
-                self.kill()
-                self.abandon(time.monotonic() + ABANDON_S)
-            else:
-                self._group.remove(0.0)
-            stdio.close()
+            try:
+                self._undo_start()
+            finally:
+                stdio.close()
             raise
+
+    def _undo_start(self) -> None:
+        if self.pid:
+            self.kill()
+            self.abandon(time.monotonic() + ABANDON_S)
+        else:
+            self._group.remove(0.0)
 
     def _spawn(self, stdio: Stdio) -> None:
         if self.options.cgroup is not None:

@@ -1,7 +1,7 @@
 """Processes of this machine, as /proc shows them; see proc(5).
 
-A process that is gone is None. Any other OSError is raised: a look that found no descriptor free
-(EMFILE) knows nothing, and must not pass for "gone".
+A process that is gone, or another user's and hidden, is None. Any other OSError is raised: a look
+that found no descriptor free (EMFILE) knows nothing, and must not pass for "gone".
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import functools
 import os
 from pathlib import Path
 from typing import NamedTuple
+
+PF_KTHREAD = 0x0020_0000  # <linux/sched.h>
 
 
 class Stat(NamedTuple):
@@ -20,7 +22,10 @@ class Stat(NamedTuple):
     group: int
     session: int
     start_ticks: int
-    has_environment: bool  # false in an exec, before the new one is there; and of other users'
+    is_kernel: bool
+    has_environment: (
+        bool | None
+    )  # None in an exec, before the new one is there; and of other users'
 
     @property
     def is_alive(self) -> bool:
@@ -34,17 +39,20 @@ def pids() -> list[int]:
 
 
 def stat(pid: int) -> Stat | None:
-    """Return what is known of a process; None when it is gone."""
-    text = _read(pid, "stat")
+    """Return what is known of a process; None when it is gone, or hidden from us (hidepid=1)."""
+    try:
+        text = _read(pid, "stat")
+    except PermissionError:
+        return None
     if text is None:
         return None
     # the name in parentheses may hold anything; state, ppid, pgrp, session follow
-    fields = text.rpartition(b")")[2].split()
-    state, parent, group, session = fields[:4]
-    env_end = fields[48]
-    return Stat(
-        state.decode(), int(parent), int(group), int(session), int(fields[19]), env_end != b"0"
-    )
+    state, *fields = text.rpartition(b")")[2].split()
+    parent, group, session, _, _, flags, *rest = map(int, fields)
+    start_ticks, (env_start, env_end) = rest[12], rest[40:42]
+    is_kernel = bool(flags & PF_KTHREAD)
+    has_environment = None if not env_end else env_start != env_end
+    return Stat(state.decode(), parent, group, session, start_ticks, is_kernel, has_environment)
 
 
 def environ(pid: int) -> list[bytes]:

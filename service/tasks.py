@@ -84,7 +84,9 @@ class Background:
             try:
                 await work()
                 failure = "ended"
-            except Exception as exc:
+            except (Exception, asyncio.CancelledError) as exc:
+                if _is_cancelled():
+                    raise
                 log.exception("%s failed, and is started again", name)
                 failure = f"failed: {exc}"
             finally:
@@ -94,6 +96,12 @@ class Background:
             self._problems[name] = f"{name} {failure}"
             await asyncio.sleep(pause)
             pause = min(2 * pause, RESTART_MAX_S)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancels this task; else a CancelledError is that of what it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -19,9 +19,8 @@ from service.ledger import Leader
 MARK = "SQUALL_JOB_ID"
 LOOK_AGAIN_S = 0.01
 NO_ROOM_S = 0.1
-# An exec is over by then; what still has no environment is no command of ours.
-EXEC_S = 0.2
-KERNEL = 2  # its threads have none either, and are this one's children
+# What shows no environment in so many looks is in no exec, and no command of ours.
+EXEC_LOOKS = 20
 
 
 def kill(ids: Iterable[str], leaders: Sequence[Leader] = (), timeout_s: float = 5.0) -> bool:
@@ -32,13 +31,14 @@ def kill(ids: Iterable[str], leaders: Sequence[Leader] = (), timeout_s: float = 
     without a free descriptor nobody can tell.
     """
     marks = {f"{MARK}={id}".encode() for id in ids}
-    begun_at = time.monotonic()
-    while (spent_s := time.monotonic() - begun_at) < timeout_s:
+    deadline, clean_looks = time.monotonic() + timeout_s, 0
+    while time.monotonic() < deadline:
         try:
             sessions = {leader.pid for leader in leaders if _is_alive(leader)}
             looks = {pid: _is_theirs(pid, marks, sessions) for pid in proc.pids()}
             found = [pid for pid, is_theirs in looks.items() if is_theirs]
-            if not found and (spent_s > EXEC_S or None not in looks.values()):
+            clean_looks = 0 if found else clean_looks + 1
+            if clean_looks and (clean_looks == EXEC_LOOKS or None not in looks.values()):
                 return True
             for pid in found:
                 _kill_if_theirs(pid, marks, sessions)
@@ -63,23 +63,14 @@ def _is_theirs(pid: int, marks: set[bytes], sessions: set[int]) -> bool | None:
     environ = proc.environ(pid)
     if not marks.isdisjoint(environ):
         return True
-    if environ == [b""] and _is_in_exec(pid):
-        return None
-    if not sessions:
+    stat = proc.stat(pid) if sessions or environ == [b""] else None
+    if stat is None or not stat.is_alive or stat.is_kernel:
         return False
-    stat = proc.stat(pid)
-    return stat is not None and stat.is_alive and stat.session in sessions
-
-
-def _is_in_exec(pid: int) -> bool:
-    """Whether a process that showed no environment was just becoming another program, for some
-    100 µs of which it has none.
-    """
-    stat = proc.stat(pid)
-    if stat is None or not stat.is_alive or KERNEL in (pid, stat.parent):
-        return False
-    # an empty one is one, too, if it stays so
-    return not stat.has_environment or proc.environ(pid) != [b""]
+    if stat.session in sessions:
+        return True
+    # in an exec there is none for some 100 µs, and then the next program's
+    is_unknown = environ == [b""] and stat.has_environment is not False
+    return None if is_unknown else False
 
 
 def _kill_if_theirs(pid: int, marks: set[bytes], sessions: set[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from service import jobs
@@ -73,15 +73,20 @@ class Recovery:
         return _judge(owner, unfinished, written)
 
     def _kill(self, owner: str, ids: Sequence[str], leaders: Sequence[Leader]) -> bool:
-        try:
-            is_clear = self._cgroups is None or self._cgroups.clear(owner)
-            return orphans.kill(ids, leaders) and is_clear
-        except OSError:  # the jobs are lost all the same
-            log.exception("the processes that %s left cannot be looked for", owner)
-            return False
+        # what one can't do keeps the other from nothing
+        is_clear = _tried(owner, lambda: self._cgroups is None or self._cgroups.clear(owner))
+        return _tried(owner, lambda: orphans.kill(ids, leaders)) and is_clear
 
     def _ends(self, unfinished: Sequence[Job]) -> list[End]:
         return [_lost(self._journals, job) for job in unfinished]
+
+
+def _tried(owner: str, kill: Callable[[], bool]) -> bool:
+    try:
+        return kill()
+    except OSError:  # the jobs are lost all the same
+        log.exception("the processes that %s left cannot be looked for", owner)
+        return False
 
 
 def _judge(owner: str, unfinished: Sequence[Job], written: Sequence[BaseException | None]) -> int:

@@ -62,7 +62,10 @@ class _JobAnswer(Handler):
                 job = await app.runner.wait_ended(job, run, seconds)
             status = 200 if job.has_ended else 202
         if include or (include is None and seconds is not None and job.has_ended):
-            job = with_output(job, run.journal if run else await app.outputs.reader(job))
+            if run is not None and run.end is not None:
+                job = with_output(job, run.journal)
+            else:  # it was put back, perhaps, and ran elsewhere
+                job = with_output(job, await app.outputs.reader(job))
         self.answer(job, status)
 
 

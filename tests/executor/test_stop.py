@@ -24,6 +24,7 @@ from children import (
 )
 
 from executor import DEVNULL, PIPE, ExecutorError, Subprocess, run
+from executor.phase import DRAINING
 
 QUICK = ((signal.SIGTERM, 0.3), (signal.SIGKILL, None))
 
@@ -565,12 +566,18 @@ async def test_on_output_may_begin_a_stop_whose_step_is_a_function(io_loop):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_leaving_the_block_while_on_output_is_busy_is_no_cancel(io_loop):
-    async def slow(*_: object) -> None:
-        await until(lambda: not is_alive(sp.pid))
-        await asyncio.sleep(0.1)
+async def test_leaving_the_block_while_the_source_cleans_up_is_no_cancel(io_loop):
+    released = asyncio.Event()
 
-    async with Subprocess(args=sh("echo x; exit 3"), on_output=slow) as sp:
+    async def source():
+        try:
+            yield b"x\n"
+            await asyncio.Event().wait()
+        finally:
+            await released.wait()
+
+    async with Subprocess(args=sh("read x; echo $x; exit 3"), input=source()) as sp:
         assert [line async for line in sp.lines()] == [b"x\n"]
-        await until(lambda: not is_alive(sp.pid))
+        await until(lambda: sp._child.phase is DRAINING)
+        asyncio.get_running_loop().call_later(0.1, released.set)
     assert (sp.status, sp.result.was_cancelled) == (3, False)

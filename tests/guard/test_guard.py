@@ -154,7 +154,7 @@ def test_what_refuses_to_run_ends_its_guard_with_its_code(tmp_path):
     done = subprocess.run(
         [*command, "--config", str(config)], capture_output=True, text=True, timeout=PATIENCE_S
     )
-    assert done.returncode == 1
+    assert done.returncode == os.EX_CONFIG
     assert "jobs.running" in done.stderr
 
 

@@ -60,7 +60,7 @@ async def test_a_newer_spec_is_read_without_what_is_not_known(ledger, newer):
     assert (await ledger.events(0, 9))[0].job == job
     (claim,) = await ledger.claim("1", 1)
     assert claim.spec.args == job.args and claim.spec.stdin == Stdin(text="in")
-    assert (await ledger.asked(id)).spec == claim.spec.asked
+    assert (await ledger.asked(id)).spec == claim.spec
     with pytest.raises(Invalid, match="sandbox"):
         checks.decode(json.dumps(NEWER).encode(), Spec)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
-from tests.service.conftest import Service, eventually
+from service.tasks import Background
+from tests.service.conftest import PATIENCE_S, Service, eventually
 from tests.service.kept import Kept, as_somebody, ledger_of
 
 
@@ -72,6 +74,36 @@ def test_a_background_task_that_died_makes_the_process_not_ready_until_it_runs(s
     lock.rmdir()
     eventually(lambda: ready()[0] == 200)
     assert '"retention failed, and is started again"' in log_of(service, port)
+
+
+def test_a_background_task_that_awaits_something_cancelled_is_started_again_and_can_be_stopped():
+    async def main() -> tuple[int, str | None]:
+        started = 0
+        runs_again = asyncio.Event()
+
+        async def work() -> None:
+            nonlocal started
+            started += 1
+            if started == 1:
+                lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                lost.cancel()
+                await lost
+            runs_again.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise OSError("what a cancelled look may meet") from None
+
+        background = Background()
+        background.start("the work", work)
+        await asyncio.wait_for(runs_again.wait(), PATIENCE_S)
+        problem = background.problem
+        await asyncio.wait_for(background.stop(), PATIENCE_S)
+        return started, problem
+
+    started, problem = asyncio.run(main())
+    assert started == 2
+    assert problem is not None and "the work failed" in problem
 
 
 def test_a_journal_that_cannot_be_read_costs_its_own_output_only(start_service):

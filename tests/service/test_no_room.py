@@ -43,6 +43,17 @@ def test_a_client_that_waits_for_a_job_without_room_gets_its_end(start_service):
         assert other.answer().json["stdout"]["text"] == "late\n"
 
 
+def test_who_submits_and_waits_gets_the_output_of_a_job_that_was_put_back(start_service):
+    service = start_service()
+    (port,) = service.ports
+    with Kept(service) as kept, Kept(service) as other:
+        with kept.no_descriptors():
+            other.send("POST", "/v1/jobs", {"Prefer": "wait=30"}, {"args": ["echo", "late"]})
+            eventually(lambda: any("no room" in x["message"] for x in log_lines(service, port)))
+        job = other.answer().json
+        assert (job["state"], job["stdout"]["text"]) == ("succeeded", "late\n")
+
+
 def test_a_job_without_room_runs_at_a_process_that_has_some(start_service):
     service = start_service(2)
     first, second = service.ports

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -13,6 +14,8 @@ import pytest
 from service import proc
 from service.ledger import Leader
 from service.running import orphans
+from service.running.cgroups import Cgroups
+from service.running.recovery import Recovery
 from tests.service.conftest import eventually
 
 
@@ -65,6 +68,51 @@ def test_a_process_that_is_becoming_another_program_does_not_pass_for_gone(tmp_p
         finally:
             restless.kill()
             restless.wait()
+
+
+HIDDEN = """
+mount -t proc -o hidepid=1 proc /proc
+sleep 4742 &
+"$@" || exit
+kill $!
+"""
+
+
+def test_processes_of_others_that_hide_are_no_reason_to_spare_ours(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    try_it = """
+import os, subprocess
+from service import proc
+from service.ledger import Leader
+from service.running import orphans
+marked = subprocess.Popen(["sleep", "4743"], env={orphans.MARK: "job"})
+bare = subprocess.Popen(["sleep", "4743"], env={}, start_new_session=True)
+leader = Leader("job", bare.pid, proc.boot_id(), proc.stat(bare.pid).start_ticks)
+assert any(os.stat(f"/proc/{pid}").st_uid == 0 for pid in proc.pids())
+assert orphans.kill(["job"], [leader])
+assert (marked.wait(10), bare.wait(10)) == (-9, -9)
+"""
+    # the interpreter and the code may lie where nobody else may look
+    somebody = ["setpriv", "--reuid=54323", "--regid=54323", "--clear-groups"]
+    somebody += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    apart = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", HIDDEN, "sh"]
+    tried = subprocess.run(
+        [*apart, *somebody, sys.executable, "-c", try_it], capture_output=True, text=True
+    )
+    assert tried.returncode == 0, tried.stderr
+
+
+def test_what_cgroups_cannot_clear_up_keeps_no_mark_from_being_looked_for(tmp_path):
+    (tmp_path / "squall-1").mkdir()  # but no cgroup
+    marked = subprocess.Popen(["sleep", "4744"], env={orphans.MARK: "job"})
+    try:
+        recovery = Recovery(None, None, tmp_path, "2", Cgroups(str(tmp_path)))
+        assert not recovery._kill("1", ["job"], [])
+        assert marked.wait(10) == -9
+    finally:
+        marked.kill()
+        marked.wait()
 
 
 def test_proc_tells_of_a_process_and_none_of_one_that_is_gone(sleeper):
