@@ -3,7 +3,8 @@
 click.ClickException
 └── Failure            one clear line, exit code 1
     ├── Unreachable    the service cannot be reached, or broke off
-    └── Refused        the service answered with a problem
+    ├── Refused        the service answered with a problem
+    └── Unwritable     a job's output has no place here, exit code 125
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ class Refused(Failure):
         self.retry_after_s = retry_after_s
 
 
+class Unwritable(Failure):
+    """What a job has written cannot be written here: a full disk, a limit on the size of files."""
+
+    exit_code = EXIT_SQUALL
+
+
 def told(problem: Problem) -> str:
     """Return a problem in one line; several wrong fields in a line each."""
     wrong = [str(error) for error in problem.errors]
@@ -60,5 +67,5 @@ def note(message: str) -> None:
     """Print a line of the command line's own on standard error; the text must be printable."""
     try:
         print(f"squall: {message}", file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        pass  # nobody reads the errors; the exit code still tells
+    except OSError:
+        pass  # nobody reads the errors, or their disk is full; the exit code still tells

@@ -15,7 +15,7 @@ import click
 from service.cli import spec
 from service.cli.client import Client
 from service.cli.commands import Context
-from service.cli.errors import EXIT_SIGNAL, EXIT_SQUALL, Failure, note
+from service.cli.errors import EXIT_SIGNAL, EXIT_SQUALL, Failure, Unwritable, note
 from service.cli.exits import exit_code, explain
 from service.cli.follow import items
 from service.cli.output import write_item
@@ -100,8 +100,8 @@ def _run(client: Client, document: dict[str, Any]) -> int:
     forwarder = Forwarder(client, job.id) if "stdin" in document else None
     try:
         ended, is_whole = _stream(client, job)
-    except BrokenPipeError:
-        # nobody reads the output any more: the command itself would get SIGPIPE
+    except (BrokenPipeError, Unwritable):
+        # the output has no place any more: the command itself would get SIGPIPE, or an error
         client.cancel(job.id)
         raise
     explain(ended)

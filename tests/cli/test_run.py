@@ -162,6 +162,22 @@ def test_output_that_was_lost_is_a_failure(squall: Squall, tmp_path: Path) -> No
         assert process.wait(30) == 125
 
 
+@pytest.mark.parametrize(("fd", "stream"), [(1, "stdout"), (2, "stderr")])
+def test_output_that_has_no_place_is_a_failure(squall: Squall, fd: int, stream: str) -> None:
+    script = f'exec "$@" {fd}>/dev/full'
+    yes = ["sh", "-c", f"echo $$; exec yes >&{fd}"]
+    command = ["sh", "-c", script, "sh", str(SQUALL), "run", *yes]
+    done = subprocess.run(command, env=squall.environ, capture_output=True, timeout=60)
+    assert done.returncode == 125
+    told = f"squall: {stream} cannot be written: No space left on device\n"
+    assert error(done) == (told if fd == 1 else "")
+    job = squall.newest()
+    wait_until(lambda: squall.job(job["id"])["state"] == "cancelled")
+    again = ["sh", "-c", script, "sh", str(SQUALL), "logs", job["id"]]
+    done = subprocess.run(again, env=squall.environ, capture_output=True, timeout=60)
+    assert done.returncode == 125 and b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_cancels_the_job_with_its_children(squall: Squall, signum: int, code: int) -> None:
     with squall.start("run", *TREE) as process:
