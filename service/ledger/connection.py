@@ -6,6 +6,8 @@ import fcntl
 import importlib.resources
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -15,6 +17,7 @@ from service.errors import LedgerError, QueryTooSlow
 # Earlier builds can corrupt a WAL database that several connections write: sqlite.org/wal.html.
 SQLITE_MIN = (3, 51, 3)
 BUSY_MILLISECONDS = 10_000
+LOOK_AGAIN_S = 0.01
 # An operation may take so long; that is asked every so many steps of SQLite's.
 OPERATION_S = 5.0
 PROGRESS_STEPS = 50_000
@@ -41,6 +44,29 @@ class Turn:
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Have the turn, or LedgerError when it does not come in that time.
+
+        For the start, when no thread is there that could wait for it.
+        """
+        deadline = time.monotonic() + seconds
+        while not self._taken():
+            if time.monotonic() > deadline:
+                raise LedgerError("another process has its turn to write, and does not go on")
+            time.sleep(LOOK_AGAIN_S)
+        try:
+            yield
+        finally:
+            self.__exit__()
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def close(self) -> None:
         """Let go of the file."""

@@ -10,6 +10,7 @@ sync: until then such a job would be found `lost`, never run again.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -45,6 +46,7 @@ from service.ledger import (
     statements,
 )
 from service.ledger.connection import (
+    BUSY_MILLISECONDS,
     TimeLimit,
     Turn,
     Wal,
@@ -69,6 +71,7 @@ from service.ledger.thread import DatabaseThread, Group
 from service.ledger.writer import Writer
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 # Others wait to write for so long while jobs are forgotten, or for as long as one job takes.
 EXPIRE_S = 0.01
@@ -104,14 +107,14 @@ class SqliteLedger:
                 self._opened = opened.pop_all()
         except (apsw.Error, OSError, LedgerError) as exc:
             raise LedgerError(f"{path}: {exc}") from exc
-        self._writes = DatabaseThread("ledger-writer", self._writer.perform)
+        self._writes = DatabaseThread("ledger-writer", self._writer.perform, gives_up=True)
         self._read_limit = TimeLimit(self._read_db)
         self._reads = DatabaseThread("ledger-reader", self._perform_reads)
 
     def _open(self, path: Path, opened: ExitStack, on_commit: Callable[[float], None]) -> Writer:
         turn = opened.enter_context(closing(Turn(path)))
         # two at once that make a new file's mode WAL: one would be told that it is locked
-        with turn:
+        with turn.within(BUSY_MILLISECONDS / 1000):
             self._db = opened.enter_context(closing(connect(path)))
             migrate(self._db)
         self._wal = opened.enter_context(closing(Wal(path)))
@@ -120,10 +123,16 @@ class SqliteLedger:
         return Writer(self._db, self._wal, turn, on_commit)
 
     def close(self) -> None:
-        """Finish what was asked, then close; blocks for as long as that takes."""
+        """Finish what was asked, then close; blocks for as long as that takes.
+
+        Where another process does not let go of its turn, what waits for it ends with this one.
+        """
+        has_ended = self._writes.close()
+        self._reads.close()
+        if not has_ended:
+            log.error("the ledger is left open: the turn to write does not come")
+            return
         with self._opened:
-            self._writes.close()
-            self._reads.close()
             self._writer.mend()
 
     async def submit(

@@ -1,7 +1,8 @@
 """Groups of writes: one transaction, and on the disk before anybody is told.
 
 Each operation answers for itself: when one raises, or the group can't be committed, every one is
-made again in a transaction of its own. What was committed is seen by all processes at once; when
+made again in a transaction of its own. One that has not had its turn after some seconds is given
+up, and is not made when the turn comes. What was committed is seen by all processes at once; when
 it can't be made durable, what nobody may rely on then is undone by another transaction, and told
 as failed.
 """
@@ -94,6 +95,8 @@ class Writer:
 
     def _call(self, group: Group) -> None:
         for operation in group:
+            if not operation.begin():
+                continue  # it was told that it failed
             self._limit.start()
             try:
                 operation.outcome = operation.call()
@@ -173,7 +176,8 @@ class Writer:
 
 
 def _must_be_durable(operation: Operation[Any]) -> bool:
-    return operation.is_durable and not isinstance(operation.outcome, BaseException)
+    has_failed = not operation.is_begun or isinstance(operation.outcome, BaseException)
+    return operation.is_durable and not has_failed
 
 
 def _fail(group: Group, exc: Exception) -> None:

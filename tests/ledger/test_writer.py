@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 
 from service.errors import LedgerError, NotFound, QueryTooSlow
 from service.jobs import End, Spec, now
-from service.ledger import connection
+from service.ledger import connection, sqlite, thread
 from service.ledger.sqlite import SqliteLedger
 
 pytestmark = pytest.mark.gen_test(timeout=60)
@@ -240,3 +241,56 @@ async def test_a_bug_in_what_is_told_of_a_commit_does_not_fail_it(tmp_path):
     (job,) = (await ledger.submit([TRUE], queue_limit=LIMIT)).jobs
     assert (await ledger.get(job.id)).state == "queued"
     ledger.close()
+
+
+class Stopped:
+    """Another process that was stopped (SIGSTOP) in its turn to write."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(f"{path}.turn", os.O_RDWR)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def go_on(self) -> None:
+        os.close(self._fd)
+
+
+async def test_a_write_whose_turn_does_not_come_is_refused_and_not_made_later(
+    ledger, other, path, monkeypatch
+):
+    monkeypatch.setattr(thread, "WAIT_S", 0.2)
+    await ledger.submit([TRUE], queue_limit=LIMIT)
+    stopped = Stopped(path)
+    writes = [ledger.submit([TRUE], queue_limit=LIMIT), ledger.claim("1", 1), ledger.probe()]
+    refused = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(one) for one in refused] == [LedgerError] * 3
+    with pytest.raises(LedgerError, match="does not go on"):
+        await ledger.submit([TRUE], queue_limit=LIMIT)  # at once: nothing piles up behind them
+    assert ledger._writes._queue.empty()
+    assert await states(ledger) == {"queued": 1}  # who only reads waits for nobody
+    stopped.go_on()
+    while True:
+        try:
+            await ledger.probe()
+            break
+        except LedgerError:
+            await asyncio.sleep(0.01)
+    assert await states(other) == {"queued": 1}
+    assert len(await other.claim("2", 9)) == 1
+
+
+async def test_a_ledger_is_closed_although_the_turn_to_write_does_not_come(path, monkeypatch):
+    monkeypatch.setattr(thread, "WAIT_S", 0.2)
+    ledger = SqliteLedger(path)
+    stopped = Stopped(path)
+    with pytest.raises(LedgerError):
+        await ledger.probe()
+    ledger.close()
+    stopped.go_on()
+
+
+def test_a_ledger_is_not_opened_while_the_turn_to_write_does_not_come(path, ledger, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_MILLISECONDS", 100)
+    stopped = Stopped(path)
+    with pytest.raises(LedgerError, match="does not go on"):
+        SqliteLedger(path)
+    stopped.go_on()
