@@ -97,7 +97,7 @@ def items(body: bytes, most: int) -> list[bytes]:
 
 
 def convert(document: object, type_: type[T]) -> T:
-    """Take a document that is decoded already into `type_`; raises Invalid as `decode` does."""
+    """Return a document that is decoded already as a `type_`; raises Invalid as `decode` does."""
     try:
         value = msgspec.convert(document, type_)
     except msgspec.ValidationError as exc:

@@ -63,7 +63,7 @@ class Invalid(ServiceError):
     """A document has wrong fields; `errors` names every one, or `str()` says that it doesn't."""
 
     def __init__(self, errors: list[FieldError], note: str = "") -> None:
-        """Take the wrong fields, at least one, and what is to be said of them all."""
+        """`errors` are at least one; `note` is said of them all."""
         self.errors = [_clipped(error) for error in errors]
         told = [str(error) for error in self.errors[:SUMMED_UP]]
         if (more := len(errors) - SUMMED_UP) > 0:

@@ -284,7 +284,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stop: Stop = Stop()
     limits: Limits = Limits()
     labels: dict[str, str] = {}
-    created_at: Annotated[str, _is("Accepted", "When it was accepted.")]
+    created_at: Annotated[str, _is("Created", "When it was accepted.")]
     started_at: Annotated[str | None, _is("Started", "When its command was started.")] = None
     finished_at: Annotated[str | None, _is("Finished", "When it was over.")] = None
     duration: Annotated[

@@ -112,3 +112,12 @@ def test_the_map_of_a_package_names_each_of_its_modules(package):
     }
     words = set(re.findall(r"\w+", told))
     assert modules - {"__init__", "__main__"} <= words, "modules that the map leaves out"
+
+
+def test_no_constructor_repeats_its_parameters_in_words():
+    """What a caller may rely on is worth a docstring, not that something is taken."""
+    for path in (*SERVICE, *(ROOT / "executor").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                told = ast.get_docstring(node) or ""
+                assert not told.startswith("Take "), f"{path}:{node.lineno}"

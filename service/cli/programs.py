@@ -15,8 +15,10 @@ from service import programs
 from service.cli.commands import Context
 from service.cli.errors import Failure, note
 from service.errors import ServiceError
-from service.programs.environment import environment_of
+from service.programs.environment import environment_of, remembered
+from service.programs.files import ProgramFiles
 from service.settings import Loaded, load
+from service.state import StateDir
 
 
 @click.command()
@@ -44,8 +46,8 @@ def up(
 
     That is nginx, the processes and supervisord. Other settings than these come from the
     configuration file or the environment; `squall check-config` names them all. Where squall is up
-    already, with other settings than flags and environment ask for, nothing changes and the exit
-    code is 1.
+    already, with other settings than flags, environment or another file ask for, nothing changes
+    and the exit code is 1.
     """
     loaded = context.load(
         {
@@ -119,13 +121,20 @@ def reload(context: Context) -> None:
 
 
 def _check_same(context: Context, asked: Loaded) -> None:
-    """Raise Failure where what is up differs from what flags and environment ask for."""
+    """Raise Failure where what is up differs from what flags, environment and file ask for.
+
+    What has changed in the file that it was started with is for `squall reload`.
+    """
     running = context.settings()
-    wanted = load(environ=environment_of(asked)).settings  # paths are whole, as `up` takes them
+    variables = environment_of(asked)
+    wanted = load(environ=variables).settings  # paths are whole, as `up` takes them
+    before = remembered(ProgramFiles(StateDir(running.state.dir)), asked)
+    is_other_file = variables.get("SQUALL_CONFIG") != before.get("SQUALL_CONFIG")
     differing = []
     for (section, key), source in asked.sources.items():
         is_, want = (getattr(getattr(one, section), key) for one in (running, wanted))
-        if source.startswith(("--", "SQUALL_")) and is_ != want:
+        is_of_file = not source.startswith(("--", "SQUALL_"))
+        if is_ != want and source != "default" and (is_other_file or not is_of_file):
             differing.append(f"  {section}.{key} is {is_}, not {want} ({source})")
     if differing:
         raise Failure(

@@ -114,7 +114,7 @@ def job(shown: Job) -> None:
 
 
 def processes(shown: Iterable[Process]) -> None:
-    """Print the processes of the fleet, one a row."""
+    """Print processes, one a row."""
     table = _table("PROCESS", "STATE", "READY", "PID", "GUARD", "UPTIME")
     for process in shown:
         table.add_row(

@@ -26,7 +26,7 @@ class File:
     __slots__ = ("_counts", "_ends", "_fd", "layout", "lost")
 
     def __init__(self, fd: int, layout: Layout) -> None:
-        """Take an open descriptor; `create` and `open` are the ways to make one."""
+        """`create` and `open` are the ways to make one, which owns its descriptor."""
         self._fd = fd
         self.layout = layout
         self.lost: list[Record | None] = [None, None]

@@ -25,7 +25,7 @@ class Layout:
     __slots__ = ("_data", "_per_stream", "head", "output_bytes", "piece", "ring", "slots", "tail")
 
     def __init__(self, output_bytes: int) -> None:
-        """Take the bytes to keep of each stream."""
+        """`output_bytes` of each stream are kept."""
         self.output_bytes = output_bytes
         self.head = output_bytes // 2
         self.tail = output_bytes - self.head

@@ -32,7 +32,7 @@ class Reader:
     _is_live = False
 
     def __init__(self, sources: Sources) -> None:
-        """Take what opens the source; `open` and `from_inline` are the ways to make one."""
+        """`open` and `from_inline` are the ways to make one, and open nothing yet."""
         self._sources = sources
 
     @staticmethod

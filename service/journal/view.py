@@ -21,7 +21,7 @@ class View:
     """
 
     def __init__(self, source: Source, *, is_live: bool = False) -> None:
-        """Take the source, which does not change meanwhile."""
+        """`source` must not change while it is looked at."""
         self._source = source
         self._is_live = is_live
 

@@ -31,7 +31,7 @@ class Relay:
     """The way to the other processes."""
 
     def __init__(self, state: StateDir, token: str) -> None:
-        """Take where their sockets are, and the token that they want too."""
+        """The sockets are below `state`; who answers at one wants the token too."""
         self._state = state
         self._token = token
 
@@ -100,7 +100,7 @@ class Upload:
     """A request on its way to the owner, its body passed on piece by piece."""
 
     def __init__(self, stream: IOStream) -> None:
-        """Take the connection, on which the head was sent."""
+        """The head was sent on `stream`, which is this object's from now on."""
         self._stream = stream
 
     async def write(self, data: bytes) -> None:

@@ -55,11 +55,16 @@ def read_anew(files: ProgramFiles, loaded: Loaded) -> tuple[dict[str, str], Sett
 
     Raises SettingsError when the file has become wrong.
     """
-    try:
-        environment = msgspec.json.decode(files.environment.read_bytes(), type=dict[str, str])
-    except FileNotFoundError:
-        environment = environment_of(loaded)
+    environment = remembered(files, loaded)
     return environment, settings_.load(environ=environment).settings
+
+
+def remembered(files: ProgramFiles, loaded: Loaded) -> dict[str, str]:
+    """Return the SQUALL_* variables of what runs; those of `loaded` when `up` started none."""
+    try:
+        return msgspec.json.decode(files.environment.read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        return environment_of(loaded)
 
 
 def _text(value: object, is_path: bool) -> str:

@@ -23,7 +23,7 @@ class ProgramFiles:
     """Where the programs keep what; making one creates nothing."""
 
     def __init__(self, state: StateDir) -> None:
-        """Take the state directory."""
+        """Nothing is made before `create`."""
         self.state = state
         self.supervisord_conf = state.path / "supervisord.conf"
         self.nginx_conf = state.path / "nginx.conf"

@@ -49,7 +49,7 @@ class Supervisor:
     """
 
     def __init__(self, socket: Path) -> None:
-        """Take the socket's path; nothing is opened."""
+        """`socket` is a path; nothing is opened before something is asked."""
         self._socket = socket
 
     def is_up(self) -> bool:

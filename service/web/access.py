@@ -32,10 +32,10 @@ class Access:
     """Decides on a request by its headers."""
 
     def __init__(self, token: str, front: FrontSettings, sessions: Sessions) -> None:
-        """Take the token, the names of the front, and the sessions that are open."""
+        """`front` says which names are ours; `sessions` are those that are open."""
         self._token = token.encode()
         self._sessions = sessions
-        # cookies are shared by all ports of a host: another fleet's must not pass for ours
+        # cookies are shared by all ports of a host: another service's must not pass for ours
         self.session_cookie = f"squall_{front.port}"
         self._secret = hmac.digest(self._token, b"squall session", hashlib.sha256).hex()
         self._names = {"localhost", "127.0.0.1", "::1", front.host.lower()}

@@ -63,7 +63,7 @@ class App(Application):
         settings: Settings,
         token: str,
     ) -> None:
-        """Take the routes and the parts."""
+        """Begin with the parts; those of HTTP alone are made here."""
         self.ledger = ledger
         self.runner = runner
         self.metrics = metrics

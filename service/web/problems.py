@@ -42,7 +42,7 @@ class MethodNotAllowed(ServiceError):
     """The route exists, this method of it does not."""
 
     def __init__(self, method: str, allowed: Collection[str]) -> None:
-        """Take the method that was used, and those that there are."""
+        """`allowed` are the methods that there are."""
         self.allowed = ", ".join(allowed)
         super().__init__(f"there is no {method} here: {self.allowed}")
 
@@ -63,7 +63,7 @@ class RangeNotSatisfiable(ServiceError):
     """The Range lies outside of what there is: `size` bytes."""
 
     def __init__(self, size: int) -> None:
-        """Take how many bytes there are."""
+        """There are `size` bytes."""
         super().__init__(f"there are {size} bytes")
         self.size = size
 

@@ -30,7 +30,7 @@ class Parameters:
     """The query parameters of one request; Invalid names those that are not known."""
 
     def __init__(self, request: HTTPServerRequest, known: Collection[str]) -> None:
-        """Take a request and the names of the parameters that it may have."""
+        """`known` are the names of those that it may have."""
         self._values = {
             name: [value.decode("utf-8", "replace") for value in values]
             for name, values in request.query_arguments.items()

@@ -14,7 +14,7 @@ class Sessions:
     """The open sessions of all processes; they outlive a restart."""
 
     def __init__(self, directory: Path) -> None:
-        """Take the directory that holds them and nothing else."""
+        """`directory` holds them and nothing else."""
         self._directory = directory
 
     def begin(self) -> str:

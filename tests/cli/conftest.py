@@ -146,15 +146,6 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
-
-
 def free_port(count: int = 1) -> int:
     """Return the first of some ports in a row that nobody listens on.
 

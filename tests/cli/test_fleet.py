@@ -58,9 +58,13 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
         # what can't be had while it is up is never ignored in silence
         other_port = f"front.port is {port}, not {port + 1} (--port)"
         more_jobs = "jobs.running is 64, not 3 (SQUALL_JOBS_RUNNING)"
+        other_file = fleet.state_dir / "other.toml"
+        other_file.write_text("[jobs]\nrunning = 5\n")
+        jobs_of_file = f"jobs.running is 64, not 5 ({other_file}:2)"
         for other, wrong in (
             (fleet("up", "--port", str(port + 1)), other_port),
             (fleet("up", SQUALL_JOBS_RUNNING="3"), more_jobs),
+            (fleet("--config", str(other_file), "up"), jobs_of_file),
         ):
             assert (other.returncode, other.stdout) == (1, b"")
             assert f"up already at http://127.0.0.1:{port}" in error(other)

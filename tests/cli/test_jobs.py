@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from .conftest import Squall, error, is_alive, json_lines, wait_until
+from service.programs.processes import is_alive
+
+from .conftest import Squall, error, json_lines, wait_until
 
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
 SLEEP = ["sleep", "300"]

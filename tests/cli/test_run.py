@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import SQUALL, Squall, error, is_alive, wait_until
+from service.programs.processes import is_alive
+
+from .conftest import SQUALL, Squall, error, wait_until
 
 ECHO_BOTH = ["sh", "-c", "echo out; echo err >&2"]
 TREE = ["sh", "-c", "sleep 300 & echo $$ $!; wait"]

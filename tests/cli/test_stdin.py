@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import PATIENCE_S, SQUALL, Squall, is_alive, wait_until
+from service.programs.processes import is_alive
+
+from .conftest import PATIENCE_S, SQUALL, Squall, wait_until
 
 MIB = 2**20
 

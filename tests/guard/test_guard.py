@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from service.programs.processes import is_alive
+
 from ..service.conftest import PATIENCE_S, Answer, Service, eventually, free_ports
 
 
@@ -45,14 +47,6 @@ class Guarded(Service):
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ import json
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service.jobs import rfc3339
-from service.journal import Item, Journal
+from service.journal import Item, Journal, SentItem
 from service.journal.text import cut_before, first_character, unfinished
 
 from .model import ID, all_items, check_items, chunks, ended, joined
@@ -152,6 +153,16 @@ async def test_json_is_the_contracts(io_loop: object, tmp_path: Path) -> None:
         {"seq": 4, "stream": "stdout", "offset": 10, "text": "6789"},
         {"seq": 5, "stream": "stderr", "offset": 2, "base64": "ww=="},
     ]
+
+
+def test_of_an_item_that_is_passed_on_only_the_number_is_read() -> None:
+    line = b'{"seq":17,and what is not looked at'
+    sent = SentItem(line)
+    assert (sent.seq, sent.json()) == (17, line)
+    with pytest.raises(msgspec.DecodeError):
+        _ = sent.data
+    with pytest.raises(ValueError, match="not an item"):
+        SentItem(b'{"job":{}}')
 
 
 def test_cutting_text() -> None:

@@ -94,6 +94,19 @@ def test_lines_go_to_the_stdin_of_a_command(inside: Page, front: Front) -> None:
     assert "     1  good evening\n     2  <b>zwei</b> ✓" in rows(inside)
 
 
+def test_input_can_be_ended_on_a_phone(inside: Page, front: Front) -> None:
+    inside.size(390, 800, is_phone=True)
+    id = front.submit("cat", stdin="open")["id"]
+    open_job(inside, front, id)
+    inside.wait("document.activeElement.matches('.input input')")
+    inside.type("by thumb")
+    inside.press("Enter")
+    inside.wait_text("by thumb", ".screen")
+    assert inside.js("document.querySelector('.input input').clientWidth > 200")
+    inside.click_text("End of input")
+    inside.wait_text("succeeded", ".head")
+
+
 def test_a_command_without_open_stdin_is_offered_none(inside: Page, front: Front) -> None:
     inside.forgiven = ["409"]
     id = front.submit("sleep", "300")["id"]

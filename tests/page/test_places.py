@@ -96,6 +96,16 @@ def test_the_list_is_narrowed_to_a_span_of_time(inside: Page, front: Front) -> N
     inside.wait(f"{COUNT} === 3")
 
 
+def test_what_comes_is_found_as_what_was_there_whatever_the_case(
+    inside: Page, front: Front
+) -> None:
+    there = front.submit("true", "GROSSE STRASSE")["id"]
+    inside.go(f"{front.url}/?q=gro%C3%9Fe+stra%C3%9Fe")
+    inside.wait_text("succeeded", row_of(there))
+    comes = front.submit("true", "Grosse Strasse")["id"]
+    inside.wait_text("succeeded", row_of(comes))
+
+
 def test_a_job_of_another_day_shows_its_date(inside: Page, front: Front) -> None:
     id = front.submit("true", "of yesterday")["id"]
     inside.wait_text("succeeded", row_of(id))

@@ -1,7 +1,7 @@
 // Where one is. The address says it all: what is shown can be kept, sent, and gone back to.
 
 const JOB = /^\/jobs\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-const OLD = /^#(\/jobs\/[0-9a-f-]{36})$/; // as it was written before 0.3
+const OLD = /^#(\/jobs\/[0-9a-f-]{36})$/; // as it was written at first
 
 let on = { leave() {}, arrive() {} };
 

@@ -81,7 +81,7 @@ export class Filter {
     return (
       (this.#states.size === 0 || this.#states.has(job.state)) &&
       this.#pairs().every(([key, value]) => job.labels[key] === value) &&
-      job.args.join(" ").toLowerCase().includes(this.#text.value.trim().toLowerCase()) &&
+      caseless(job.args.join(" ")).includes(caseless(this.#text.value.trim())) &&
       this.#span.takes(job.created_at)
     );
   }
@@ -130,6 +130,11 @@ export class Filter {
 function pairOf(text) {
   const at = text.search(/[:=]/);
   return at > 0 ? [text.slice(0, at), text.slice(at + 1)] : null;
+}
+
+/** As the service compares texts: whatever the case, and ß is ss. */
+function caseless(text) {
+  return text.toLowerCase().toUpperCase().toLowerCase();
 }
 
 function labelText(label) {
