@@ -74,8 +74,8 @@ def make_result(run: Child) -> tuple[Result[Any], BaseException | None]:
     captures = {source.name: source.capture for source in run.ends.sources}
     stdout = captures.get("stdout") or _NOTHING
     stderr = captures.get("stderr") or _NOTHING
-    out, out_error = _text(stdout.value(), run.options.encoding, run.options.errors)
-    err, err_error = _text(stderr.value(), run.options.encoding, run.options.errors)
+    out, out_dropped, out_error = _output(stdout, run.options.encoding, run.options.errors)
+    err, err_dropped, err_error = _output(stderr, run.options.encoding, run.options.errors)
     ending = run.ending
     result = Result(
         args=run.options.args,
@@ -88,8 +88,8 @@ def make_result(run: Child) -> tuple[Result[Any], BaseException | None]:
         incomplete=run.ends.incomplete,
         stdout_total=stdout.total,
         stderr_total=stderr.total,
-        stdout_dropped=stdout.dropped,
-        stderr_dropped=stderr.dropped,
+        stdout_dropped=out_dropped,
+        stderr_dropped=err_dropped,
         usage=None if ending is None else ending.usage,
         started_at=run.started_at,
         duration=run.exited_at - run.started_mono,
@@ -99,6 +99,17 @@ def make_result(run: Child) -> tuple[Result[Any], BaseException | None]:
 
 
 _NOTHING = Capture(0)
+
+
+def _output(
+    capture: Capture, encoding: str | None, errors: str
+) -> tuple[Any, int, BaseException | None]:
+    """What was kept, how much was not, and what was wrong with it."""
+    try:
+        output, failure = _text(capture.value(), encoding, errors)
+    except MemoryError as error:  # how the command ended is told all the same
+        return b"" if encoding is None else "", capture.total, error
+    return output, capture.dropped, failure
 
 
 def _text(output: bytes, encoding: str | None, errors: str) -> tuple[Any, BaseException | None]:

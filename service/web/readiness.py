@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from service.errors import LedgerError
+from service.errors import LedgerError, QueryTooSlow
 from service.ledger import Ledger
 
 # Tried so often as long as nothing is heard of it, and while it can't be written.
@@ -23,7 +23,8 @@ class Readiness:
 
     def doubt(self, error: LedgerError) -> None:
         """Believe an error that a request has met until the ledger was tried, which is soon."""
-        self.problem = str(error)
+        if not isinstance(error, QueryTooSlow):  # that may be the request's own fault
+            self.problem = str(error)
         self._doubted.set()
 
     async def watch(self) -> None:

@@ -6,10 +6,22 @@ import asyncio
 import contextvars
 import gc
 import os
+import resource
 import signal
+from pathlib import Path
 
 import pytest
-from children import CAT, EXIT_1, SLEEP_30, TRUE, descriptors, holdings, sh, until
+from children import (
+    CAT,
+    EXIT_1,
+    SLEEP_30,
+    TRUE,
+    descriptors,
+    holdings,
+    in_a_fork,
+    sh,
+    until,
+)
 from tornado.ioloop import IOLoop
 
 from executor import Subprocess, run
@@ -260,3 +272,31 @@ def test_interrupt_within_code_of_the_caller_ends_the_loop_and_all_children(wher
     with pytest.raises(error):
         asyncio.run(main())
     assert holdings() == before
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_callback_is_called_though_there_is_no_memory_for_the_output(text):
+    """The chunks are there; a whole of them would be as much again."""
+    size = 200_000_000
+
+    async def main() -> None:
+        told = []
+        sp = Subprocess(
+            lambda *facts: told.append(facts),
+            args=["head", "-c", str(size), "/dev/zero"],
+            max_output=None,
+            text=text,
+        )
+        sp.start()
+        with pytest.raises(MemoryError):
+            await sp.wait()
+        assert told == [(0, "" if text else b"", "" if text else b"", False)]
+        assert (sp.result.stdout_total, sp.result.stdout_dropped) == (size, size)
+
+    def act() -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + size * 3 // 2
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        asyncio.run(main())
+
+    in_a_fork(act)

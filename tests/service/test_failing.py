@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from pathlib import Path
 
+import pytest
+
+from service.errors import LedgerError, QueryTooSlow
+from service.jobs import Spec, now
+from service.journal import Journal
+from service.ledger import Claim
+from service.ledger.sqlite import SqliteLedger
+from service.running import orphans
+from service.running.run import Run
+from service.running.sweep import Sweep
 from service.tasks import Background
+from service.web.readiness import Readiness
 from tests.service.conftest import PATIENCE_S, Service, eventually
 from tests.service.kept import Kept, as_somebody, ledger_of
 
@@ -31,6 +43,37 @@ def test_a_job_has_its_end_though_what_it_left_cannot_be_looked_for(start_servic
         eventually(lambda: kept.get(job["id"])["state"] == "cancelled")
     assert "could not be killed" in log_of(service, port)
     assert service.run("echo", "again")["stdout"]["text"] == "again\n"
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "of the disk"), KeyError("a bug")])
+def test_no_failure_of_the_look_for_what_is_left_goes_further(monkeypatch, caplog, failure):
+    def fail(ids: object) -> bool:
+        raise failure
+
+    async def main() -> None:
+        sweep = Sweep()
+        await asyncio.gather(sweep.clear("job"), sweep.clear("other"))
+        await sweep.clear("next")
+
+    monkeypatch.setattr(orphans, "kill", fail)
+    asyncio.run(main())
+    assert "cannot be looked for" in caplog.text
+
+
+def test_whatever_a_start_meets_is_the_end_of_its_job(tmp_path, caplog):
+    async def main() -> Run:
+        claim = Claim("job", Spec(args=["true"]), now())
+        ended: list[Run] = []
+        no_settings: object = None  # a bug: what no start expects
+        run = Run(claim, Journal(tmp_path, "job", output_bytes=9), no_settings, ended.append)
+        assert run.start() is None
+        assert ended == [run]
+        run.close()
+        return run
+
+    end = asyncio.run(main()).end
+    assert (end.state, end.reason) == ("failed", "spawn_error")
+    assert "NoneType" in end.error and "job could not be started" in caplog.text
 
 
 def test_a_job_that_was_ended_by_somebody_else_keeps_no_slot_and_no_drain(start_service):
@@ -104,6 +147,16 @@ def test_a_background_task_that_awaits_something_cancelled_is_started_again_and_
     started, problem = asyncio.run(main())
     assert started == 2
     assert problem is not None and "the work failed" in problem
+
+
+def test_a_query_that_takes_too_long_does_not_make_the_process_unready(tmp_path):
+    ledger = SqliteLedger(tmp_path / "l.db")
+    readiness = Readiness(ledger)
+    readiness.doubt(QueryTooSlow("it takes too long"))
+    assert readiness.problem is None
+    readiness.doubt(LedgerError("the disk is full"))
+    assert readiness.problem == "the disk is full"
+    ledger.close()
 
 
 def test_a_journal_that_cannot_be_read_costs_its_own_output_only(start_service):

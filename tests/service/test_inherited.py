@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 
-def test_files_that_jobs_make_are_readable_by_others(service, tmp_path):
+def test_files_that_jobs_make_are_readable_by_others(start_service, tmp_path):
+    service = start_service(prefix=("sh", "-c", 'umask 077; exec "$@"', "sh"))  # as supervisord's
     job = service.run("sh", "-c", 'umask; : >"$0"', str(tmp_path / "made"))
     assert job["stdout"]["text"] == "0022\n"
     assert (tmp_path / "made").stat().st_mode & 0o777 == 0o644

@@ -106,6 +106,11 @@ def test_the_largest_body_makes_a_small_problem(service, body):
     assert 0 < len(answer.json["errors"]) <= 100 and len(answer.body) < 50_000
 
 
+def test_a_large_document_is_not_looked_through(service):
+    answer = service.ask("POST", "/v1/jobs", b'{"args": [%s]}' % b",".join([b"1"] * 600_000))
+    assert len(answer.json["errors"]) == 1 and "only the first is told" in answer.json["detail"]
+
+
 def test_the_largest_spec_that_is_allowed_is_taken_whatever_its_strings_are(service):
     quotes = '"' * 1_000_000 + "\\" * 1_000_000
     spec = {
