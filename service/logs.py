@@ -32,7 +32,16 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        try:
+            return msgspec.json.encode(line).decode()
+        except UnicodeEncodeError:  # a file's name that is no UTF-8: the record must not be lost
+            return msgspec.json.encode(
+                {name: _escaped(value) for name, value in line.items()}
+            ).decode()
+
+
+def _escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _DroppingQueueHandler(logging.handlers.QueueHandler):

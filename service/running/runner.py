@@ -33,6 +33,7 @@ from service.tasks import Background, Tasks
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL_S = 1.0
+STOPPED = "stopped because the service was stopped"
 
 
 class Accepted(NamedTuple):
@@ -68,6 +69,7 @@ class Runner:
         self.runs: dict[str, Run] = {}
         self.waiters = Waiters(ledger, peers, self.runs)
         self.is_draining = False
+        self._has_stopped = False
         self._ledger = ledger
         self._peers = peers
         self._journals = journals
@@ -106,8 +108,9 @@ class Runner:
         except TimeoutError:
             log.warning("the drain limit is over: stopping %d jobs", len(self.runs))
             self.waiters.release()
+            self._has_stopped = True
             for run in list(self.runs.values()):
-                run.cancel("stopped because the service was stopped")
+                run.cancel(STOPPED)
             await self._wait_idle()
         self.waiters.release()
         if self._cgroups:
@@ -198,6 +201,8 @@ class Runner:
         if is_unwanted:
             run.cancel_requested = True
             run.cancel()
+        elif self._has_stopped:  # it was on its way when all others were
+            run.cancel(STOPPED)
         self.waiters.tell(claim.id, "claimed")
 
     def _started(self, start: Start) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.service.conftest import eventually
 from tests.service.test_output import stream
+
+ESTABLISHED = "01"
 
 LINES = ("sh", "-c", "while :; do echo x; sleep 0.02; done")
 
@@ -105,3 +109,33 @@ def test_at_the_drain_limit_who_waits_learns_how_it_is(start_service):
     pair.kill(pair.ports[1], signal.SIGTERM)
     waiting.join()
     assert (answers[0].status, answers[0].json["state"]) == (202, "running")
+
+
+def test_a_job_that_comes_after_the_drain_limit_is_stopped_as_the_others_were(start_service):
+    service = start_service(1, SQUALL_JOBS_DRAIN=0.1)
+    (port,) = service.ports
+    answers = []
+    with (service.directory / "ledger.db.turn").open("rb+") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # its claim stays on its way
+        body = {"args": ["sleep", "60"]}
+        submitting = threading.Thread(
+            target=lambda: answers.append(service.ask("POST", "/v1/jobs", body))
+        )
+        submitting.start()
+        eventually(lambda: connections(port) == 1)
+        assert service.ask("GET", "/livez").status == 200  # what came before it was read
+        service.kill(port, signal.SIGTERM)
+        log = service.directory / "log" / f"{port}.log"
+        eventually(lambda: "the drain limit is over" in log.read_text())
+    assert service.processes[port].wait(30) == 0
+    submitting.join()
+    assert answers[0].status == 202
+    service.restart(port)
+    job = service.get(answers[0].json["id"])
+    assert job["state"] == "cancelled" and job["error"] == "stopped because the service was stopped"
+
+
+def connections(port):
+    """Return how many connections the process has accepted, or is about to."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == ESTABLISHED for row in rows)

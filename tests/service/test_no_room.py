@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import socket
 from contextlib import ExitStack
 
@@ -163,3 +164,10 @@ def test_one_cause_is_logged_once_a_second_and_hides_no_other():
     assert told("a", 0.5, level=logging.INFO) == "a"
     assert told("a", 1.0) == "a (and 9 times before)"
     assert told("a", 2.0) == "a"
+
+
+def test_a_record_with_a_name_that_is_no_utf_8_is_written_all_the_same():
+    name = os.fsdecode(b"/srv/\xff")
+    record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "no such file: %s", (name,), None)
+    line = json.loads(logs.JsonFormatter().format(record))
+    assert line["message"] == r"no such file: /srv/\udcff" and line["level"] == "error"
