@@ -50,8 +50,8 @@ class Recovery:
 
     async def look_at(self, owner: str) -> int:
         """End what one process left, if it is dead; return how many jobs were lost."""
-        if owner == self._owner:
-            return 0
+        if owner == self._owner or not owner.isdecimal():
+            return 0  # ours, or of a kind that a later version has: that version's to judge
         with self._peers.if_dead(int(owner)) as is_dead:
             return await self._clear_up(owner) if is_dead else 0
 
@@ -84,7 +84,7 @@ class Recovery:
 def _tried(owner: str, kill: Callable[[], bool]) -> bool:
     try:
         return kill()
-    except OSError:  # the jobs are lost all the same
+    except Exception:  # the jobs are lost all the same
         log.exception("the processes that %s left cannot be looked for", owner)
         return False
 

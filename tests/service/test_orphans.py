@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import resource
 import subprocess
@@ -12,7 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from service import proc
+from service.jobs import Job, Spec
 from service.ledger import Leader
+from service.ledger.sqlite import SqliteLedger
 from service.running import orphans
 from service.running.cgroups import Cgroups
 from service.running.recovery import Recovery
@@ -113,6 +117,33 @@ def test_what_cgroups_cannot_clear_up_keeps_no_mark_from_being_looked_for(tmp_pa
     finally:
         marked.kill()
         marked.wait()
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "of the disk"), ValueError("a bug")])
+def test_no_failure_of_the_look_keeps_jobs_from_being_lost(tmp_path, monkeypatch, caplog, failure):
+    def fail(*_: object) -> bool:
+        raise failure
+
+    monkeypatch.setattr(orphans, "kill", fail)
+    recovery = Recovery(None, None, tmp_path, "2", None)
+    assert not recovery._kill("1", ["job"], [])
+    assert "cannot be looked for" in caplog.text
+
+
+def test_owners_of_a_kind_that_is_not_known_are_left_alone(tmp_path):
+    async def main() -> tuple[int, Job]:
+        ledger = SqliteLedger(tmp_path / "l.db")
+        try:
+            accepted = await ledger.submit(
+                [Spec(args=["true"])], queue_limit=9, owner="machine:8885", room=1
+            )
+            lost = await Recovery(ledger, None, tmp_path, "8885", None).look()
+            return lost, await ledger.get(accepted.jobs[0].id)
+        finally:
+            ledger.close()
+
+    lost, job = asyncio.run(main())
+    assert (lost, job.state, job.owner) == (0, "queued", "machine:8885")
 
 
 def test_proc_tells_of_a_process_and_none_of_one_that_is_gone(sleeper):
