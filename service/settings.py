@@ -206,7 +206,9 @@ def _from_file(
     try:
         text = path.read_text()
         document = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc.strerror}") from exc
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise SettingsError(f"{path}: {exc}") from exc
     known = keys()
     for section, table in document.items():
@@ -252,9 +254,16 @@ def _build(values: dict[Key, object], sources: dict[Key, str], wrong: list[str])
             value = msgspec.convert(values[section, key], type_, strict=not from_text)
             sections.setdefault(section, {})[key] = value
         except msgspec.ValidationError as exc:
-            message = str(exc)[:1].lower() + str(exc)[1:]
-            wrong.append(f"{section}.{key}: {message} ({sources[section, key]})")
+            wrong.append(f"{section}.{key}: {_why(exc, type_)} ({sources[section, key]})")
     return msgspec.convert(sections, Settings)
+
+
+def _why(exc: msgspec.ValidationError, type_: object) -> str:
+    """Return what is wrong with a value; msgspec does not say which words are right."""
+    message = str(exc)[:1].lower() + str(exc)[1:]
+    if typing.get_origin(type_) is not typing.Literal:
+        return message
+    return f"{message}; {', '.join(typing.get_args(type_))} are valid"
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 
 from service import jobs
 from service.cli.times import duration
@@ -49,7 +50,9 @@ def variable(text: str) -> tuple[str, str]:
 
 def limit(text: str) -> tuple[str, int]:
     """Return the key and the number of `KEY=NUMBER`; the keys are those of the contract."""
-    key, _, value = text.partition("=")
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not KEY=NUMBER; cpu_seconds=10 is")
     if key not in (known := Limits.__struct_fields__):
         raise click.BadParameter(f"no limit is called {key!r}; there are {', '.join(known)}")
     if not (match := re.fullmatch(r"(\d+)([KMGT]?)", value)):
@@ -65,6 +68,16 @@ def signals(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
     return [name for name in short or names if name.startswith(begun)]
 
 
+def limits(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the keys of limits that begin so, for a shell to complete."""
+    return [key for key in Limits.__struct_fields__ if key.startswith(incomplete)]
+
+
+def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Have a shell complete the files that it knows, as it does by itself for a command."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 def _told(struct: type[msgspec.Struct], field: str, more: str = "") -> str:
     """Return what a field means, as everybody is told."""
     return f"{jobs.described(struct)[field].description} {more}".replace("`", "").rstrip()
@@ -76,10 +89,10 @@ FIELDS = (
     click.option("-C", "--cwd", type=click.Path(file_okay=False), metavar="DIRECTORY",
                  help="Where to run. A new job runs in your own directory by default."),
     click.option("-t", "--timeout", type=duration, metavar="SECONDS",
-                 help=_told(Spec, "timeout", "30, 1.5, 2m, 1h.")),
+                 help=_told(Spec, "timeout", "30, 1.5, 500ms, 1h30m.")),
     click.option("-l", "--label", type=label, multiple=True, metavar="KEY=VALUE",
                  help=_told(Spec, "labels", "KEY:VALUE is the same.")),
-    click.option("--limit", type=limit, multiple=True, metavar="KEY=NUMBER",
+    click.option("--limit", type=limit, multiple=True, metavar="KEY=NUMBER", shell_complete=limits,
                  help=_told(Spec, "limits", "64K, 1G are numbers too.")),
     click.option("--stop", metavar="SIGNAL", shell_complete=signals,
                  help=_told(Stop, "signal", "SIGTERM by default.")),
@@ -87,7 +100,12 @@ FIELDS = (
                  help=_told(Stop, "grace", "5 by default.")),
 )  # fmt: skip
 ARGS = click.argument(
-    "args", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARGUMENT]..."
+    "args",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="COMMAND [ARGUMENT]...",
+    shell_complete=files,
 )
 
 
@@ -141,9 +159,13 @@ def _asked(
 
 
 def signal_name(text: str) -> str:
-    """Return the name that the contract has for what people type: `TERM`, `sigterm`, `15`."""
+    """Return the name that the contract has for what people type: `TERM`, `sigterm`, `15`.
+
+    A number that no signal has stays what it is, for the service to refuse by that.
+    """
     if text.isdecimal():
-        return jobs.signal_name(int(text))
+        name = jobs.signal_name(int(text))
+        return text if jobs.signal_number(name) is None else name
     upper = text.upper()
     return upper if upper.startswith("SIG") else f"SIG{upper}"
 

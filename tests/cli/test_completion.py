@@ -49,6 +49,12 @@ def test_commands_options_and_their_values_complete(squall: Squall) -> None:
     assert values(squall, "ps --state fa") == ["failed"]
     assert "USR1" in values(squall, "signal x u")
     assert values(squall, "run --stop SIGHU") == ["SIGHUP"]
+    assert values(squall, "submit --limit cpu") == ["cpu_seconds"]
+
+
+def test_files_complete_for_a_command(squall: Squall) -> None:
+    for line in ("run gzip da", "run -- da", "submit --wait ./da"):
+        assert completed(squall, line) == [f"file,{line.split()[-1]}"]
 
 
 def test_ids_complete_from_the_recent_jobs(squall: Squall) -> None:

@@ -33,6 +33,14 @@ def test_check_config_names_all_that_is_wrong(squall: Squall, tmp_path: Path) ->
     assert (done.returncode, done.stdout) == (1, b"")
     assert f"{config}:2" in error(done) and f"{config}:5" in error(done)
     assert "SQUALL_LOG_LEVEL" in error(done)
+    assert "debug, info, warning, error are valid" in error(done)
+
+
+def test_a_missing_file_of_settings_is_named_once(squall: Squall, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.toml")
+    done = squall("--config", missing, "ps")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert error(done) == f"squall: {missing}: No such file or directory\n"
 
 
 def test_check_config_as_json(squall: Squall) -> None:
@@ -114,7 +122,8 @@ def test_another_machine_without_a_scheme_is_asked_for_it(squall: Squall) -> Non
 
 @pytest.mark.parametrize(
     "args", [["nope"], ["run"], ["run", "-t", "soon", "true"], ["ps", "--state", "gone"],
-             ["run", "-e", "UNSET_HERE", "true"], ["run", "--limit", "soul=1", "true"]],
+             ["run", "-e", "UNSET_HERE", "true"], ["run", "--limit", "soul=1", "true"],
+             ["run", "--limit", "cpu_seconds", "true"]],
 )  # fmt: skip
 def test_wrong_usage_is_2(squall: Squall, args: list[str]) -> None:
     done = squall(*args)

@@ -183,6 +183,7 @@ def test_signal_that_does_not_exist_is_refused_by_field(squall: Squall) -> None:
     done = squall("signal", job_id, "NOTHING")
     assert done.returncode == 1
     assert "signal: no such signal" in error(done)
+    assert "no such signal: '99'" in error(squall("signal", job_id, "99"))
     squall("cancel", job_id)
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+import click
 import pytest
 
-from service.cli.times import moment
+from service.cli.times import duration, moment
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +49,7 @@ def test_a_date_is_of_this_zone_unless_it_names_one(text: str, utc: str) -> None
         ("15m", timedelta(minutes=15)),
         ("1.5h", timedelta(hours=1.5)),
         ("2d", timedelta(days=2)),
+        ("1h30m", timedelta(hours=1.5)),
         ("1w ago", timedelta(weeks=1)),
     ],
 )
@@ -65,3 +67,17 @@ def test_days_begin_at_midnight_here() -> None:
     assert (today.hour, today.minute, yesterday.hour) == (0, 0, 0)
     assert (today.date() - yesterday.date()) == timedelta(days=1)
     assert datetime.fromisoformat(moment("9:05")).astimezone().strftime("%H:%M") == "09:05"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30", 30), ("1.5", 1.5), ("500ms", 0.5), ("2m", 120), ("1h30m", 5_400), ("2m03.5s", 123.5)],
+)
+def test_a_duration_may_have_several_units(text: str, seconds: float) -> None:
+    assert duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "m", "1h30", "1 h", "-1s", "1x", "1e3", "."])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a duration"):
+        duration(text)
