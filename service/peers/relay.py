@@ -6,9 +6,11 @@ any process may be asked. Bytes are passed as they come, no faster than the clie
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
@@ -24,6 +26,9 @@ _OWN_HEADERS = frozenset(
     {"connection", "content-length", "transfer-encoding", "expect", HEADER.lower()}
 )
 _CHUNK = 65_536
+# An owner that lives answers in so long, or so much later than it was asked to wait; one that was
+# stopped (SIGSTOP) takes connections all the same, and never does.
+ANSWER_S = 10.0
 _CHUNKED = re.compile(rb"\r\nTransfer-Encoding: chunked\r\n", re.IGNORECASE)
 
 
@@ -35,21 +40,25 @@ class Relay:
         self._state = state
         self._token = token
 
-    async def pass_on(self, handler: RequestHandler, owner: str, body: bytes = b"") -> None:
-        """Let the owner answer this request; OwnerGone when it can't be reached."""
+    async def pass_on(
+        self, handler: RequestHandler, owner: str, body: bytes = b"", *, held_s: float = 0.0
+    ) -> None:
+        """Let the owner answer this request, which it may hold for `held_s`; OwnerGone when it
+        can't be reached, or does not answer.
+        """
         stream = await self._connect(owner)
-        try:
-            await stream.write(_head(handler.request, len(body)) + body)
-            first = await stream.read_bytes(_CHUNK, partial=True)
-        except StreamClosedError as exc:
-            stream.close()
-            raise OwnerGone(f"process {owner} went away") from exc
+        with _closed_on_failure(stream, owner):
+            async with asyncio.timeout(held_s + ANSWER_S):
+                await stream.write(_head(handler.request, len(body)) + body)
+                first = await stream.read_bytes(_CHUNK, partial=True)
         await _copy(first, stream, handler.detach())
 
     async def upload(self, request: HTTPServerRequest, owner: str) -> Upload:
-        """Begin to pass a request on whose body is still to come."""
+        """Begin to pass a request on whose body is still to come; OwnerGone."""
         stream = await self._connect(owner)
-        await stream.write(_head(request, None))
+        with _closed_on_failure(stream, owner):
+            async with asyncio.timeout(ANSWER_S):
+                await stream.write(_head(request, None))
         return Upload(stream)
 
     async def lines(self, owner: str, path: str) -> AsyncGenerator[bytes, None]:
@@ -94,6 +103,20 @@ class Relay:
             stream.close()
             raise OwnerGone(f"process {owner} cannot be reached") from exc
         return stream
+
+
+@contextmanager
+def _closed_on_failure(stream: IOStream, owner: str) -> Iterator[None]:
+    """Close the connection unless all goes well; OwnerGone where it is the owner that failed."""
+    try:
+        yield
+    except BaseException as exc:
+        stream.close()
+        if isinstance(exc, StreamClosedError):
+            raise OwnerGone(f"process {owner} went away") from exc
+        if isinstance(exc, TimeoutError):
+            raise OwnerGone(f"process {owner} does not answer") from exc
+        raise
 
 
 class Upload:

@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.state import StateDir
 from service.web import problems
 from service.web.access import Access
+from service.web.query import wait_preference
 from service.web.readiness import Readiness
 from service.web.sessions import Sessions
 from service.web.streams import Streams
@@ -167,7 +168,9 @@ class Handler(RequestHandler):
         is_ours = job.owner in (None, self.application.runner.owner)
         if is_ours or job.has_ended or is_relayed(self.request):
             return False
-        await self.application.relay.pass_on(self, job.owner or "", b"".join(self._body))
+        held_s = wait_preference(self.request, self.application.squall.http.wait_seconds) or 0.0
+        body = b"".join(self._body)
+        await self.application.relay.pass_on(self, job.owner or "", body, held_s=held_s)
         return True
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -41,6 +44,44 @@ def test_a_cancel_that_could_not_reach_the_owner_is_carried_out(start_service):
     assert answer.status == 202 and answer.json["cancel_requested"]
     ended = service.wait_state(job["id"], "cancelled", port=second)
     assert (ended["signal"], ended["owner"]) == ("SIGTERM", str(first))
+
+
+def test_an_owner_that_was_stopped_holds_up_nobody_who_asks_elsewhere(start_service):
+    service = start_service(2)
+    first, second = service.ports
+    job = service.submit("sleep", "60", port=first)
+    service.wait_state(job["id"], "running")
+    path = f"/v1/jobs/{job['id']}"
+    service.kill(first, signal.SIGSTOP)
+    asked = [
+        ("POST", f"{path}/cancel", None),
+        ("POST", f"{path}/signal", {"signal": "SIGUSR1"}),
+        ("GET", f"{path}/stdout", None),
+    ]
+    try:
+        with ThreadPoolExecutor() as threads:
+            answers = list(threads.map(lambda ask: service.ask(*ask, port=second), asked))
+    finally:
+        service.kill(first, signal.SIGCONT)
+    assert [answer.status for answer in answers] == [202, 503, 503]
+    assert answers[0].json["cancel_requested"]
+    assert answers[1].json["detail"] == f"process {first} does not answer"
+    service.wait_state(job["id"], "cancelled", "failed", port=second)
+
+
+def test_an_owner_that_takes_no_connection_is_no_error_of_ours(start_service):
+    service = start_service(2)
+    first, second = service.ports
+    job = service.submit("cat", stdin="open", port=first)
+    service.wait_state(job["id"], "running")
+    place = service.directory / "run" / f"{first}.sock"
+    place.unlink()
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as waiting:
+        listener.bind(str(place))
+        listener.listen(0)
+        waiting.connect(str(place))  # as many as may wait: the next one is not told at once
+        answer = service.ask("POST", f"/v1/jobs/{job['id']}/stdin", b"x", port=second)
+    assert answer.status == 503 and "process" in answer.json["detail"]
 
 
 def test_the_stop_signal_and_grace_are_those_asked_for(service):
