@@ -164,6 +164,25 @@ def test_output_that_was_lost_is_a_failure(squall: Squall, tmp_path: Path) -> No
         assert process.wait(30) == 125
 
 
+def test_run_fails_when_its_reader_could_not_come_back_in_time(squall: Squall) -> None:
+    command = ["head", "-c", "5000001", "/dev/zero"]
+
+    def has_ended() -> bool:
+        job = squall.newest()
+        return (job["args"], job["state"]) == (command, "succeeded")
+
+    def limits() -> Iterator[int]:
+        yield 1_000_000  # the submission; who reads the output has to wait
+        wait_until(has_ended)
+        yield from itertools.repeat(10_000_000)
+
+    with front(squall, limits(), 65_536) as url:
+        done = squall("run", "--limit", "output_bytes=1000", *command, SQUALL_URL=url)
+    assert done.returncode == 125
+    assert "bytes of stdout were not kept" in error(done)
+    assert len(done.stdout) == 1000
+
+
 @pytest.mark.parametrize(("fd", "stream"), [(1, "stdout"), (2, "stderr")])
 def test_output_that_has_no_place_is_a_failure(squall: Squall, fd: int, stream: str) -> None:
     script = f'exec "$@" {fd}>/dev/full'
