@@ -93,14 +93,14 @@ class OutputHandler(_Output):
             return
         else:
             items = read(await self.application.outputs.reader(job), after)
-        # without `follow`, what a job has printed that ended meanwhile is not all told
-        tells_end = should_follow or job.has_ended
+        # without `follow`, what a job has printed that ended meanwhile is not all told: nor its end
+        known = None if should_follow else job
         if EVENTS in self.request.headers.get("Accept", ""):
-            await self.stream(EVENTS, self._events(job.id, items, tells_end))
+            await self.stream(EVENTS, self._events(job.id, items, known))
         else:
-            await self.stream("application/x-ndjson", self._ndjson(job.id, items, tells_end))
+            await self.stream("application/x-ndjson", self._ndjson(job.id, items, known))
 
-    async def _ndjson(self, id: str, items: Items, tells_end: bool) -> Parts:
+    async def _ndjson(self, id: str, items: Items, known: Job | None) -> Parts:
         json = self.application.outputs.encoder.json
 
         def lines(some: Sequence[AnyItem]) -> Iterator[bytes]:
@@ -110,10 +110,12 @@ class OutputHandler(_Output):
 
         async for part in _parts(items, lines):
             yield part
-        if tells_end:
-            yield b'{"job":' + encode(await self.application.ledger.get(id)) + b"}\n"
+        job = known or await self.application.ledger.get(id)
+        if job.has_ended:
+            yield b'{"job":' + encode(job) + b"}\n"
 
-    async def _events(self, id: str, items: Items, tells_end: bool) -> Parts:
+    async def _events(self, id: str, items: Items, known: Job | None) -> Parts:
+        """With `end` the client knows that this was all; without, it would ask again for ever."""
         json = self.application.outputs.encoder.json
         # with the first event: some clients take a block without data for an empty event
         retry = f"retry: {RECONNECT_MS}\n".encode()
@@ -128,9 +130,8 @@ class OutputHandler(_Output):
 
         async for part in _parts(items, events):
             yield part
-        if tells_end:
-            job = await self.application.ledger.get(id)
-            yield b"%sevent: end\ndata: %s\n\n" % (retry, encode(job))
+        job = known or await self.application.ledger.get(id)
+        yield b"%sevent: end\ndata: %s\n\n" % (retry, encode(job))
 
 
 async def _parts(items: Items, form: Callable[[Sequence[AnyItem]], Iterator[bytes]]) -> Parts:

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from httpx_sse import connect_sse
 
+from tests.service.conftest import eventually
+
 
 @pytest.fixture
 def client(service):
@@ -48,6 +50,21 @@ def test_without_follow_an_ended_job_has_its_end_too(service, client):
     *items, end = read(client, f"/v1/jobs/{job['id']}/output", lambda event: event.event == "end")
     assert [json.loads(event.data)["text"] for event in items] == ["hello\n"]
     assert json.loads(end.data)["id"] == job["id"]
+
+
+def test_without_follow_a_job_that_runs_has_an_end_of_what_there_is(service, client):
+    """A browser asks again, and again, after a stream that closes without one."""
+    job = service.submit("sh", "-c", "echo hello; exec sleep 4790")
+    path = f"/v1/jobs/{job['id']}/output"
+    eventually(lambda: service.ask("GET", path).body)
+    service.wait_state(job["id"], "running")
+    *items, end = read(client, path, lambda event: event.event == "end")
+    assert [json.loads(event.data)["text"] for event in items] == ["hello\n"]
+    assert json.loads(end.data)["state"] == "running"
+    (end,) = read(
+        client, path, lambda event: event.event == "end", **{"Last-Event-ID": items[0].id}
+    )
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
 
 
 def test_every_change_of_state_and_from_where_one_was(service, client):
