@@ -8,6 +8,7 @@ import logging
 import os
 import pwd
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ class Run:
     """
 
     __slots__ = (
+        "_begun",
         "_error",
         "_inherited",
         "_is_unwanted",
@@ -83,6 +85,19 @@ class Run:
         self._error: str | None = None
         self._is_unwanted = False
         self._process: Subprocess[bytes] | None = None
+        self._begun: asyncio.Event | None = None  # made by the first one who waits
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its command was started, or never will be here."""
+        return self._process is not None or self.end is not None or self.written.done()
+
+    async def wait_begun(self, timeout_s: float) -> None:
+        """Return when it `has_begun`, or when the time is up."""
+        if not self.has_begun:
+            self._begun = self._begun or asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._begun.wait(), timeout_s)
 
     @property
     def was_stopped(self) -> bool:
@@ -115,6 +130,7 @@ class Run:
             self._finish("failed", "spawn_error", error=_why(exc))
             return None
         self.started_at = started_at
+        self._tell_begun()
         return Start(self.id, self._process.pid or 0, started_at)
 
     def cancel(self, error: str | None = None) -> None:
@@ -131,6 +147,7 @@ class Run:
         """Let go of a job that was not started and waits in the queue again; it has no `end`."""
         self.journal.close()
         self.written.set_result(None)
+        self._tell_begun()
 
     def close(self) -> None:
         """Let go of a job whose end is written."""
@@ -248,7 +265,12 @@ class Run:
             stdout=stdout,
             stderr=stderr,
         )
+        self._tell_begun()
         self._on_end(self)
+
+    def _tell_begun(self) -> None:
+        if self._begun is not None:
+            self._begun.set()
 
     def _finish_output(self, written: tuple[int, int]) -> tuple[Stream, Stream]:
         journal = self.journal

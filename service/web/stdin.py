@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tornado.http1connection import HTTP1Connection
 
 from service.errors import Conflict
@@ -11,8 +13,8 @@ from service.running.run import Run
 from service.web.handler import Handler
 from service.web.query import SEQ_MAX, Parameters
 
-# How long a piece waits for a job that is accepted and not claimed yet.
-CLAIM_S = 10.0
+# How long a piece waits for a job that is accepted and not started yet.
+BEGIN_S = 10.0
 PIECE_MAX = 2**53
 
 
@@ -38,14 +40,12 @@ class StdinHandler(Handler):
         offset = None
         if parameters.one("offset") is not None:
             offset = parameters.number("offset", 0, least=0, most=SEQ_MAX)
-        job = await self._claimed(self.path_kwargs["id"])
-        run = self.application.runner.runs.get(job.id)
-        if run is not None:
-            self._target = _Command(run, offset)
-        elif job.has_ended or job.owner is None or is_relayed(self.request):
-            raise Conflict("the job is not running")
-        else:
-            self._target = await self.application.relay.upload(self.request, job.owner)
+        try:
+            self._target = await self._found(offset)
+        except Conflict as exc:
+            if not is_relayed(self.request):
+                raise
+            self._failure = exc  # closed while the body comes, the connection would lose it
 
     @property
     def body_limit(self) -> int:
@@ -77,12 +77,31 @@ class StdinHandler(Handler):
         if isinstance(self._target, Upload):
             self._target.break_off()
 
-    async def _claimed(self, id: str) -> Job:
-        job = await self.application.ledger.get(id)
-        if job.owner is None and not job.has_ended:
-            await self.application.runner.waiters.wait(id, "claimed", CLAIM_S)
-            job = await self.application.ledger.get(id)
-        return job
+    async def _found(self, offset: int | None) -> _Command | Upload:
+        job, run = await self._begun(self.path_kwargs["id"])
+        if run is not None:
+            return _Command(run, offset)
+        if job.has_ended or job.owner is None or is_relayed(self.request):
+            raise Conflict("the job is not running")
+        return await self.application.relay.upload(self.request, job.owner)
+
+    async def _begun(self, id: str) -> tuple[Job, Run | None]:
+        """Return the job, and its run where that is here, once its command was started: 202 says
+        only that it will be.
+        """
+        app, until = self.application, time.monotonic() + BEGIN_S
+        while True:
+            job, run = await app.ledger.get(id), app.runner.runs.get(id)
+            left = until - time.monotonic()
+            is_elsewhere = run is None and job.owner not in (None, app.runner.owner)
+            if left <= 0 or job.has_ended or is_elsewhere or (run and run.has_begun):
+                return job, run
+            if run is not None:
+                await run.wait_begun(left)
+            elif job.owner is not None:
+                await app.runner.waiters.wait_here(id)
+            elif not await app.runner.waiters.wait(id, "claimed", left):
+                return job, None
 
 
 class _Command:

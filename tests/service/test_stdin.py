@@ -32,6 +32,17 @@ def test_an_interactive_program_is_driven(service, port):
     assert service.wait_state(job["id"], "succeeded")["stdout"]["bytes"] == len(b"42\nbye\n")
 
 
+def test_a_piece_waits_for_a_command_that_has_others_before_it(service, port):
+    # with a limit a start takes some 20 ms: the last one's turn comes long after the answer
+    spec = {"args": ["cat"], "stdin": "open", "limits": {"core_size": 0}}
+    jobs = service.ask("POST", "/v1/jobs", [spec] * 40).json
+    assert write(service, jobs[-1], b"early", "?close=true", port).status == 204
+    for job in jobs[:-1]:
+        assert write(service, job, query="?close=true", port=port).status == 204
+    ended = service.wait_state(jobs[-1]["id"], "succeeded")
+    assert ended["stdout"]["bytes"] == len(b"early")
+
+
 def test_large_pieces_arrive_exactly(service, port):
     job = service.submit("sha256sum", stdin="open", port=service.ports[0])
     data = os.urandom(20_000_000)  # more than any other body may have
@@ -97,6 +108,15 @@ def test_a_piece_beyond_what_has_come_is_409_with_the_offset(service, port):
     assert write(service, job, b"d", "?offset=3&close=true", port=port).status == 204
     ended = service.wait_state(job["id"], "succeeded")
     assert service.get(ended["id"], query="?output=true")["stdout"]["text"] == "abcd"
+
+
+def test_what_the_owner_says_against_a_large_piece_is_not_lost(service):
+    job = service.submit("cat", stdin="open", port=service.ports[0])
+    large = bytes(3_000_000)
+    for _ in range(10):
+        refused = write(service, job, large, "?offset=5", port=service.ports[1])
+        assert (refused.status, refused.json["offset"]) == (409, 0)
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
 
 
 def test_the_piece_that_closes_stdin_may_be_sent_again(service, port):
