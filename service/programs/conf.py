@@ -23,6 +23,9 @@ SUPERVISORD = "supervisor/supervisord.conf"
 # beyond jobs.drain: what a job's own stop sequence may take, and the process's own end
 DRAIN_MARGIN_S = 30
 
+# the same in both files
+LISTEN = "backlog=4096 reuseport deferred sndbuf=128k"
+
 # Descriptors that one process must be able to hold: below that nginx finds no idle connection to
 # close before it can take no new one, and a process has hardly any for jobs.
 LEAST_OPEN_FILES = 256
@@ -135,12 +138,12 @@ def _listen(settings: Settings) -> str:
     front = settings.front
     host = f"[{front.host}]" if ":" in front.host else front.host
     if not front.tls_certificate:
-        return f"listen {host}:{front.port} backlog=4096 reuseport deferred;"
+        return f"listen {host}:{front.port} {LISTEN};"
     for key in ("tls_certificate", "tls_key"):
         if not Path(getattr(front, key)).is_absolute():
             raise ProgramError(f"front.{key}: give the absolute path, not {getattr(front, key)}")
     return (
-        f"listen {host}:{front.port} ssl backlog=4096 reuseport deferred;\n"
+        f"listen {host}:{front.port} ssl {LISTEN};\n"
         f"        ssl_certificate {_quoted(front.tls_certificate)};\n"
         f"        ssl_certificate_key {_quoted(front.tls_key)};"
     )

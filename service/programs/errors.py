@@ -23,3 +23,14 @@ class Stopping(ProgramError):
     def __init__(self) -> None:
         """Say what to wait for."""
         super().__init__("squall is being stopped; `squall down` waits until it is")
+
+
+class Deaf(ProgramError):
+    """supervisord runs and does not answer."""
+
+    def __init__(self) -> None:
+        """Say what it may be, and that what it supervises is not touched by it."""
+        super().__init__(
+            "supervisord does not answer: is it stopped (`kill -CONT`)? What it started goes on;"
+            " what dies does not come back"
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from service.programs import conf, environment, health, processes, supervisord
-from service.programs.errors import NotUp, ProgramError, Stopping
+from service.programs.errors import Deaf, NotUp, ProgramError, Stopping
 from service.programs.files import ProgramFiles
 from service.programs.health import Progress, silent
 from service.programs.processes import wait_until
@@ -53,8 +53,10 @@ def _shut_down(files: ProgramFiles, pid: int) -> dict[int, str]:
         supervisor.shut_down()
     except Stopping:
         return {}  # asked before: by Ctrl-C, or by a `squall down` that was interrupted
-    except NotUp:
-        processes.signal_all([pid], signal.SIGTERM)  # it lives without its socket
+    except (NotUp, Deaf):
+        # it lives without its socket, or is stopped: then it hears of TERM when it goes on
+        processes.signal_all([pid], signal.SIGTERM)
+        processes.signal_all([pid], signal.SIGCONT)
         return {}
     return names
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -13,14 +14,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-from supervisor.xmlrpc import Faults, SupervisorTransport  # type: ignore[import-untyped]
+from supervisor.xmlrpc import (  # type: ignore[import-untyped]
+    Faults,
+    SupervisorTransport,
+    UnixStreamHTTPConnection,
+)
 
 from service.programs import conf, processes
-from service.programs.errors import NotUp, ProgramError, Stopping
+from service.programs.errors import Deaf, NotUp, ProgramError, Stopping
 from service.programs.files import ProgramFiles, template
 from service.programs.processes import wait_until
 
 ANSWER_S = 30.0
+CALL_S = 5.0  # it answers in milliseconds, unless it is stopped
 
 
 class Program(msgspec.Struct, frozen=True):
@@ -45,7 +51,8 @@ class Program(msgspec.Struct, frozen=True):
 class Supervisor:
     """The supervisord behind one socket.
 
-    Every call raises NotUp when there is none, and Stopping when it is on its way down.
+    Every call raises NotUp when there is none, Stopping when it is on its way down, and Deaf when
+    it does not answer.
     """
 
     def __init__(self, socket: Path) -> None:
@@ -53,7 +60,7 @@ class Supervisor:
         self._socket = socket
 
     def is_up(self) -> bool:
-        """Tell whether a supervisord answers."""
+        """Tell whether there is a supervisord; Deaf when it does not answer."""
         try:
             self.pid()
         except NotUp:
@@ -88,7 +95,7 @@ class Supervisor:
         self._call("supervisor.shutdown")
 
     def _call(self, method: str, *args: Any) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        transport = _Transport(None, None, f"unix://{self._socket}")
         proxy = xmlrpc.client.ServerProxy("http://localhost", transport=transport)
         try:
             for part in method.split("."):
@@ -98,10 +105,36 @@ class Supervisor:
             if exc.faultCode == Faults.SHUTDOWN_STATE:
                 raise Stopping from exc
             raise ProgramError(f"supervisord: {exc.faultString} ({method} {args})") from exc
+        except (TimeoutError, BlockingIOError) as exc:
+            raise Deaf from exc
         except (OSError, HTTPException, xmlrpc.client.ProtocolError) as exc:
             raise NotUp from exc
         finally:
             transport.close()
+
+
+class _Connection(UnixStreamHTTPConnection):  # type: ignore[misc]
+    """A connection to supervisord which does not wait for ever."""
+
+    def connect(self) -> None:
+        """Connect; TimeoutError or BlockingIOError where it has long accepted nobody."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CALL_S)
+        self.sock.connect(self.socketfile)
+
+
+class _Transport(SupervisorTransport):  # type: ignore[misc]
+    """supervisor's own transport would wait for ever for a supervisord that is stopped."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a call on a connection with a time limit."""
+        self._get_connection = self._limited
+        return super().request(*args, **kwargs)
+
+    def _limited(self) -> _Connection:
+        connection = _Connection("localhost")
+        connection.socketfile = self.serverurl.removeprefix("unix://")
+        return connection
 
 
 def start(files: ProgramFiles, environ: Mapping[str, str]) -> None:
@@ -150,8 +183,7 @@ def link(files: ProgramFiles) -> None:
     """Point `supervisor/run` at this state directory, unless it is that of another that runs."""
     place = _link()
     if place.is_symlink():
-        other = Supervisor(place / files.supervisor_socket.name)
-        if place.readlink() != files.state.run and other.is_up():
+        if place.readlink() != files.state.run and _is_there(place / files.supervisor_socket.name):
             return
     elif place.exists():
         return
@@ -171,6 +203,13 @@ def unlink(files: ProgramFiles) -> None:
             place.unlink()
     except OSError:
         pass  # there is none, or it cannot be removed and dangles: the next `up` replaces it
+
+
+def _is_there(socket: Path) -> bool:
+    try:
+        return Supervisor(socket).is_up()
+    except Deaf:
+        return True
 
 
 def _argv(files: ProgramFiles) -> list[str]:

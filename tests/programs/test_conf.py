@@ -142,7 +142,7 @@ def test_every_setting_arrives_in_nginx() -> None:
         )
     )
     for line in (
-        "listen 0.0.0.0:81 backlog=4096 reuseport deferred;",
+        "listen 0.0.0.0:81 backlog=4096 reuseport deferred sndbuf=128k;",
         "client_body_timeout 7s;",
         "client_max_body_size 4096;",
         "proxy_read_timeout 150s;",

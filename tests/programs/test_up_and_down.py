@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from service.programs import nginx
+from service.programs import nginx, processes
 
 from .conftest import EACH_NGINX, Fleet, wait_for
 
@@ -291,3 +291,18 @@ def test_an_ordinary_user_is_told_of_ports_for_root(as_nobody: Fleet) -> None:
         pytest.skip("every port is for everybody here")
     as_nobody.environ["SQUALL_FRONT_PORT"] = "80"
     assert "port 80 is for root only" in as_nobody.squall("up", code=1)
+
+
+def test_a_stopped_supervisord_is_named_and_down_ends_it(fleet: Fleet) -> None:
+    fleet.squall("up")
+    supervisord = int((fleet.state / "run/supervisord.pid").read_text())
+    os.kill(supervisord, signal.SIGSTOP)
+    try:
+        for command in ("status", "reload", "up"):
+            assert "supervisord does not answer" in fleet.squall(command, code=None)
+        assert fleet.request("GET", "/readyz")[0] == 200
+        fleet.squall("down")
+    finally:
+        if processes.is_alive(supervisord):
+            os.kill(supervisord, signal.SIGKILL)
+    assert nothing_is_left(fleet)
