@@ -44,7 +44,9 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
         ready_at = {p.name: p.started_at + STARTUP_S for p in programs if p.pid is not None}
         for process in programs:
             _wait_until_others_serve(process.name, ready_at)
-            _restart(supervisor, files, process, settings, progress)
+            # as it is now: it may have died, and been started anew, while the others were replaced
+            now = supervisor.program(f"{process.group}:{process.name}")
+            _restart(supervisor, files, now, settings, progress)
             ready_at[process.name] = time.time()
         if front:
             _reload_nginx(supervisor, files, front)
@@ -108,7 +110,8 @@ def _restart(
         return now.pid not in (None, process.pid) and health.is_ready(now, settings)
 
     if not wait_until(is_back, conf.stop_seconds(settings)):
-        processes.signal_all([process.pid] if process.pid else [], signal.SIGKILL)
+        is_there = supervisor.program(full_name).pid == process.pid
+        processes.signal_all([process.pid] if process.pid and is_there else [], signal.SIGKILL)
         progress(process.name, "killed")
         if not wait_until(is_back, READY_S):
             raise ProgramError(f"{process.name} does not come back; see {files.state.log}")

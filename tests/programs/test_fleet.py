@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from service.programs import nginx, processes, rolling
+from service.programs import health, nginx, processes, rolling
+from service.settings import load
 
 from .conftest import Fleet, wait_for
 
@@ -200,6 +201,26 @@ def test_a_reload_takes_over_what_changed_in_the_file(fleet: Fleet) -> None:
     assert "squall.toml" in fleet.squall("reload", code=1)
     config.write_text("")
     assert fleet.status().keys() == before.keys()
+
+
+def test_a_guard_that_died_while_another_process_was_replaced_stops_no_reload(
+    fleet: Fleet,
+) -> None:
+    fleet.environ["SQUALL_PROCESSES_COUNT"] = "2"
+    fleet.squall("up")
+    first, second = fleet.ports[:2]
+    guard = fleet.status()[str(second)]["guard_pid"]
+    anew = []
+
+    def progress(name: str, event: str) -> None:
+        if (name, event) == (str(first), "ready"):
+            os.kill(guard, signal.SIGKILL)
+            wait_for(lambda: not processes.is_alive(guard))
+            wait_for(lambda: health.process_is_ready(second))
+            anew.append(fleet.status()[str(second)]["pid"])
+
+    rolling.reload(load(environ=fleet.environ), progress=progress)
+    assert fleet.status()[str(second)]["pid"] not in [None, *anew]
 
 
 def test_other_ports_are_not_taken_over_by_a_reload(fleet: Fleet) -> None:
