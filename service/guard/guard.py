@@ -7,11 +7,13 @@
 A process that dies otherwise is started anew at once. One that refuses to run (a setting, a port,
 the ledger) says so by its exit code, or ends by itself in its first second: the guard ends with
 the same code, and when to try again is supervisord's to decide. One that is killed again and again
-has to wait, each time longer. When the guard dies, the kernel kills the process (PR_SET_PDEATHSIG).
+has to wait, each time longer; one that the machine has no room for is tried again soon. When the
+guard dies, the kernel kills the process (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -33,6 +35,9 @@ STEADY_S = 5.0
 WAIT_S, WAIT_MAX_S = 0.05, 5.0
 # for longer than this nobody shall knock in vain: nginx asks another process when it is refused
 KNOCK_S = 0.5
+# without a descriptor, memory or process for it, the next try
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+NO_ROOM_S = 0.5
 
 
 class Guard:
@@ -54,7 +59,7 @@ class Guard:
         code, wait_s = None, 0.0
         while code is None:
             if self._pid is None and wait_s == 0.0:
-                self._start()
+                wait_s = self._try_to_start()
             if self._pid is not None:
                 code, wait_s = self._attend(signal.sigwaitinfo(SIGNALS).si_signo)
             elif (info := signal.sigtimedwait(SIGNALS, wait_s)) is None:
@@ -71,6 +76,18 @@ class Guard:
         self._is_replacing = True
         self._stop(number if number in STOPS else signal.SIGTERM)
         return None, 0.0
+
+    def _try_to_start(self) -> float:
+        """Return how long to wait for the next try; 0 when it has started."""
+        try:
+            self._start()
+        except OSError as exc:
+            if exc.errno not in NO_ROOM:
+                raise
+            self._close()
+            _note(f"no process can be started now: {exc.strerror}")
+            return NO_ROOM_S
+        return 0.0
 
     def _start(self) -> None:
         listener = self._listen().fileno()

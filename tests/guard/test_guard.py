@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -171,6 +172,19 @@ def test_a_process_that_is_killed_again_and_again_has_to_wait(guarded):
             deaths += 1
         time.sleep(0.001)
     assert 3 <= deaths <= 10  # 0, 0.1, 0.2, 0.4, 0.8, 1.6 s between them
+    guarded.wait_ready(guarded.port)
+
+
+def test_a_guard_without_room_for_a_process_tries_again(guarded):
+    old, limit = guarded.pid, resource.RLIMIT_NOFILE
+    before = resource.prlimit(guarded.guard.pid, limit)
+    resource.prlimit(guarded.guard.pid, limit, (3, before[1]))
+    guarded.guard.send_signal(signal.SIGHUP)
+    assert guarded.guard.stderr is not None
+    while b"no process can be started now" not in (line := guarded.guard.stderr.readline()):
+        assert line, guarded.guard.wait()  # it has ended
+    resource.prlimit(guarded.guard.pid, limit, before)
+    eventually(lambda: guarded.pid not in (None, old))
     guarded.wait_ready(guarded.port)
 
 
