@@ -35,7 +35,7 @@ class Holds:
     or among the bytes that are kept: nothing else is dropped before it was read.
     """
 
-    __slots__ = ("_bound", "_holds", "_last", "_on_change", "_recent", "_waiting")
+    __slots__ = ("_bound", "_holds", "_is_ending", "_last", "_on_change", "_recent", "_waiting")
 
     def __init__(
         self, recent: Recent, tail: int, last: Callable[[], int], on_change: Callable[[], None]
@@ -46,6 +46,7 @@ class Holds:
         self._last = last
         self._on_change = on_change
         self._holds: list[Hold] = []
+        self._is_ending = False
         self._waiting: list[asyncio.Future[None]] = []
 
     def __bool__(self) -> bool:
@@ -55,6 +56,12 @@ class Holds:
     def expect(self) -> None:
         """Hold on for a reader that is yet to come, as for one that is gone for a moment."""
         self._leave(self._add(0, None))
+
+    def stop_expecting(self) -> None:
+        """Hold on for nobody who is gone, now or later: the job is being stopped."""
+        self._is_ending = True
+        for hold in [hold for hold in self._holds if hold.timer is not None]:
+            self._leave(hold)
 
     @contextmanager
     def held(self, after: int) -> Iterator[Hold]:
@@ -112,7 +119,12 @@ class Holds:
         self._check()
 
     def _leave(self, hold: Hold) -> None:
-        hold.timer = asyncio.get_running_loop().call_later(GONE_S, self.end, hold)
+        if hold.timer is not None:
+            hold.timer.cancel()
+        if self._is_ending:
+            self.end(hold)
+        else:
+            hold.timer = asyncio.get_running_loop().call_later(GONE_S, self.end, hold)
 
     def _return(self, after: int) -> Hold | None:
         """End the wait for the reader that comes back: nobody says who it is, but it has got

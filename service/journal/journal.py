@@ -83,6 +83,10 @@ class Journal(Reader):
         self._characters.write(0 if stream == "stdout" else 1, chunk)
         return self._holds.pause() if self._holds else None
 
+    def stop_expecting(self) -> None:
+        """Wait no more for a reader that wants every byte and is gone, now or later."""
+        self._holds.stop_expecting()
+
     def finish(self, written: tuple[int, int] = (0, 0)) -> Content | None:
         """End the journal, once the job has ended; the same again when called again.
 

@@ -67,9 +67,9 @@ def _check_ports(files: ProgramFiles, settings: Settings) -> None:
     if health.leftovers(files, settings):
         advice = "squall runs there without supervisord: end it with `squall down`"
     else:
-        advice = (
-            "stop it, or choose other ports with SQUALL_FRONT_PORT, SQUALL_PROCESSES_FIRST_PORT"
-        )
+        advice = "choose other ports with SQUALL_FRONT_PORT, SQUALL_PROCESSES_FIRST_PORT"
+        if any("is taken" in reason for reason in reasons):
+            advice = f"stop it, or {advice}"
     raise ProgramError(f"{', '.join(reasons)}; {advice}")
 
 

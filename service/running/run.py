@@ -142,6 +142,8 @@ class Run:
             self._is_unwanted, self._error = True, error
         elif self._process.cancel():
             self._error = error
+            # what the command left in its pipes is kept: who follows can still come back for it
+            self.journal.stop_expecting()
 
     def give_up(self) -> None:
         """Let go of a job that was not started and waits in the queue again; it has no `end`."""

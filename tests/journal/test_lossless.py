@@ -120,6 +120,42 @@ async def test_the_job_goes_on_when_the_reader_has_been_gone_for_long(
     journal.close()
 
 
+@pytest.mark.parametrize("is_gone_before", [True, False])
+async def test_a_job_that_is_stopped_does_not_wait_for_a_reader_that_is_gone(
+    io_loop: object, tmp_path: Path, is_gone_before: bool
+) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1 << 24)
+    first = journal.follow(0, 1000, is_lossless=True)
+    writing = asyncio.create_task(write_all(journal))
+    await anext(first)
+    if is_gone_before:
+        await first.aclose()
+        journal.stop_expecting()
+    else:
+        journal.stop_expecting()
+        assert not writing.done()
+        await first.aclose()
+    await asyncio.wait_for(writing, holds.GONE_S / 2)
+    assert content(journal.items(max_bytes=1 << 30)) == expected()
+    journal.close()
+
+
+async def test_a_reader_that_is_there_is_waited_for_in_a_job_that_is_stopped(
+    io_loop: object, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1000)
+    following = journal.follow(0, 1000, is_lossless=True)
+    writing = asyncio.create_task(write_all(journal))
+    found = list(await anext(following))
+    journal.stop_expecting()
+    async for items in following:
+        found += items
+        await asyncio.sleep(0.001)
+    assert content(found) == expected()
+    await writing
+    journal.close()
+
+
 async def test_a_late_reader_stops_the_loss(io_loop: object, tmp_path: Path) -> None:
     journal = Journal(tmp_path, ID, output_bytes=1 << 20)
     for number in range(COUNT):

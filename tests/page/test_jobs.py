@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from service.cli.text import duration
+
 from .browser import Page
 from .conftest import Front, sign_in
 from .test_job import open_job
@@ -126,6 +128,12 @@ def test_a_median_is_told_of_five_at_least(inside: Page) -> None:
     )
     assert inside.js(median.format(ended.format(4))) == {"value": None, "of": 4}
     assert inside.js(median.format(ended.format(5))) == {"value": 2, "of": 5}
+
+
+def test_durations_are_written_as_on_the_command_line(inside: Page) -> None:
+    written = "import('/static/js/format.js').then(({{duration}}) => duration({}))"
+    for seconds in (0.25, 2.5, 65, 7_440, 100_000, 1_000_000):
+        assert inside.js(written.format(seconds)) == duration(seconds)
 
 
 def test_the_words_are_those_of_the_contract(inside: Page, front: Front) -> None:

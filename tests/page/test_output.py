@@ -80,6 +80,15 @@ def test_both_streams_are_told_apart(inside: Page, front: Front) -> None:
     assert inside.js(COLOR.format("after-out")) == out
 
 
+def test_a_mark_says_that_there_is_something_on_stderr(inside: Page, front: Front) -> None:
+    mark = "getComputedStyle(document.querySelector('[data-stream=stderr]'), '::after').visibility"
+    ended(inside, front, "echo", "nothing there")
+    inside.wait_text("nothing there", ".screen")
+    assert inside.js(mark) == "hidden"
+    ended(inside, front, "sh", "-c", "echo out; echo err >&2")
+    inside.wait(f"{mark} === 'visible'")
+
+
 def test_a_stream_keeps_its_colours_whatever_the_other_sets(inside: Page, front: Front) -> None:
     script = (
         r"printf '\033[32mgreen'; sleep 0.1; printf '\033[0;1;34mblue\n' >&2; sleep 0.1; echo more"

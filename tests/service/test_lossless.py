@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.service.conftest import eventually
+from tests.service.test_metrics import numbers
 from tests.service.test_output import stream
 
 MIB = 1 << 20
@@ -106,6 +107,19 @@ def test_a_cancel_and_a_timeout_end_a_job_that_waits_for_its_reader(service):
     service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
     assert service.wait_state(job["id"], "cancelled")["signal"] == "SIGTERM"
     assert service.wait_state(timed["id"], "failed")["reason"] == "timeout"
+
+
+def test_a_cancel_waits_for_no_reader_that_has_gone(service, port):
+    job = submit(service, "yes")
+    path = f"/v1/jobs/{job['id']}/stdout?follow=true&lossless=true"
+    connection, response = stream(service, path, port)
+    response.read(10)
+    eventually(lambda: is_held(service, job["id"]))
+    connection.close()
+    eventually(lambda: numbers(service)["squall_open_streams",] == 0)
+    service.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+    ended = service.wait_state(job["id"], "cancelled")
+    assert ended["stdout"]["dropped"] == 0
 
 
 def test_a_job_in_the_queue_waits_for_its_reader_when_it_runs_elsewhere(start_service):

@@ -18,7 +18,7 @@ export class Feed {
   #decoders;
   #hasEnded;
 
-  /** `on.shown(count)` after so many pieces, `on.ended(job)` at the end, `on.failed(error)` when refused. */
+  /** `on.shown(count, hasStderr)` after so many pieces, of which some may be of stderr though it is not shown, `on.ended(job)` at the end, `on.failed(error)` when refused. */
   constructor(id, screen, on) {
     this.#id = id;
     this.#screen = screen;
@@ -79,7 +79,7 @@ export class Feed {
         this.#seen = value.at(-1).seq;
         const wanted = value.filter((item) => this.#streams.includes(item.stream));
         await this.#screen.write(wanted.map((item) => this.#textOf(item)).join(""));
-        if (!control.signal.aborted) this.on.shown(wanted.length);
+        if (!control.signal.aborted) this.on.shown(wanted.length, value.some(({ stream }) => stream === "stderr"));
       }
     } catch (error) {
       if (!control.signal.aborted) this.on.failed(error);

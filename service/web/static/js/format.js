@@ -1,13 +1,14 @@
 // Figures for people: short, with their unit, and of even width where they stand in columns.
 
+/** As the command line has it: two units at most. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  if (hours >= 48) return `${Math.floor(hours / 24)} d ${hours % 24} h`;
-  return hours ? `${hours} h ${two(minutes)} m` : `${minutes} m ${two(rest)} s`;
+  if (hours >= 24) return `${Math.floor(hours / 24)}d ${two(hours % 24)}h`;
+  return hours ? `${hours}h ${two(minutes)}m` : `${minutes}m ${two(rest)}s`;
 }
 
 export function bytes(count) {

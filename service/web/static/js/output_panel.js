@@ -34,7 +34,7 @@ export class OutputPanel {
   constructor(id, on, ...below) {
     this.#id = id;
     this.#feed = new Feed(id, this.#screen, {
-      shown: (count) => this.#tellShown(count),
+      shown: (count, hasStderr) => this.#tellShown(count, hasStderr),
       ended: (job) => on.ended(job),
       failed: (error) => (error.status === 404 ? on.missing() : setText(this.#note, messageOf(error))),
     });
@@ -103,8 +103,9 @@ export class OutputPanel {
     this.#tellEmpty();
   }
 
-  #tellShown(count) {
+  #tellShown(count, hasStderr) {
     this.#shown += count;
+    if (hasStderr) this.node.dataset.hasStderr = "";
     this.#tellEmpty();
     if (this.#screen.isFull) setText(this.#note, `The last ${SCROLLBACK.toLocaleString("en-US")} lines`);
   }
