@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import socket
+import subprocess
 from contextlib import ExitStack
+from pathlib import Path
 
 from service import descriptors, logs
 from tests.service.conftest import eventually
@@ -171,3 +173,26 @@ def test_a_record_with_a_name_that_is_no_utf_8_is_written_all_the_same():
     record = logging.LogRecord("x", logging.ERROR, "x.py", 1, "no such file: %s", (name,), None)
     line = json.loads(logs.JsonFormatter().format(record))
     assert line["message"] == r"no such file: /srv/\udcff" and line["level"] == "error"
+
+
+def test_what_a_stopped_job_leaves_is_killed_although_no_thread_is_to_be_had(start_service):
+    uid = 54_323
+    service = start_service(1, prefix=as_somebody(uid, "prlimit", "--nproc=500:500"))
+    (port,) = service.ports
+    job = service.submit("sh", "-c", "setsid sleep 4799 & echo $!; wait")
+    path = f"/v1/jobs/{job['id']}"
+    eventually(lambda: service.ask("GET", f"{path}/stdout").body.endswith(b"\n"))
+    left = int(service.ask("GET", f"{path}/stdout").body)
+
+    def limit_processes(count):
+        become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+        pid = service.processes[port].pid
+        subprocess.run([*become, "prlimit", f"--pid={pid}", f"--nproc={count}:"], check=True)
+
+    limit_processes(0)
+    assert service.ask("POST", f"{path}/cancel").status == 202
+    log = service.directory / "log" / f"{port}.log"
+    eventually(lambda: "can't start new thread" in log.read_text())
+    limit_processes(500)
+    service.wait_state(job["id"], "cancelled")
+    assert not Path(f"/proc/{left}").exists()
