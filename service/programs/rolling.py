@@ -41,13 +41,14 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
         variables, settings = environment.read_anew(files, loaded)
         _check_fixed(programs, settings)
         front = _checked_nginx_conf(files, settings)
-        ready_at = {p.name: p.started_at + STARTUP_S for p in programs if p.pid is not None}
+        began = time.monotonic()  # a clock that is stepped meanwhile makes nobody wait
+        ready_at = {p.name: began - p.uptime + STARTUP_S for p in programs if p.uptime is not None}
         for process in programs:
             _wait_until_others_serve(process.name, ready_at)
             # as it is now: it may have died, and been started anew, while the others were replaced
             now = supervisor.program(f"{process.group}:{process.name}")
             _restart(supervisor, files, now, settings, progress)
-            ready_at[process.name] = time.time()
+            ready_at[process.name] = time.monotonic()
         if front:
             _reload_nginx(supervisor, files, front)
         _wait_until_nginx_serves(supervisor, files, settings, progress)
@@ -79,10 +80,12 @@ def _checked_nginx_conf(files: ProgramFiles, settings: Settings) -> Path | None:
 
 
 def _wait_until_others_serve(name: str, ready_at: dict[str, float]) -> None:
-    """Wait until nginx sends requests to enough others; `ready_at` is when each one came up."""
+    """Wait until nginx sends requests to enough others; `ready_at` is when each one came up
+    (`time.monotonic`).
+    """
     others = sorted(at for other, at in ready_at.items() if other != name)[:OTHERS]
     if others:
-        time.sleep(max(0.0, others[-1] + SETTLE_S - time.time()))
+        time.sleep(max(0.0, others[-1] + SETTLE_S - time.monotonic()))
 
 
 def _restart(

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -42,8 +41,6 @@ class Program(msgspec.Struct, frozen=True):
     """The process's guard, which is what supervisord has started; None for nginx."""
     uptime: float | None
     """Seconds since it was started; None when it does not run."""
-    started_at: float
-    """When it was started last, in seconds since the epoch; 0 when never."""
     has_ended: bool
     """It has ended at least once since supervisord runs, whether it was started again or not."""
 
@@ -231,7 +228,6 @@ def _program(info: dict[str, Any]) -> Program:
         pid=pid,
         guard_pid=guard,
         uptime=age,
-        started_at=float(info["start"]) if age is None else time.time() - age,
         has_ended=bool(info["stop"]),
     )
 
