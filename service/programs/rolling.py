@@ -16,8 +16,7 @@ from service.programs.supervisord import Program, Supervisor
 from service.settings import Loaded, Settings
 from service.state import StateDir
 
-# nginx leaves a process that refused a connection out for fail_timeout, counted in whole seconds.
-# So much later it is sent requests again, and only then counts as one that serves.
+# So long a process serves before the next one is stopped: it shows whether it stays up.
 SETTLE_S = 2.1
 # As many others must serve when a process is stopped: two, in case one of them dies just then.
 OTHERS = 2

@@ -149,7 +149,7 @@ def test_every_setting_arrives_in_nginx() -> None:
         "proxy_set_header X-Scheme $http_x_forwarded_proto;",
     ):
         assert line in text
-    assert re.findall(r"server 127\.0\.0\.1:(\d+) max_fails=1 fail_timeout=1s;", text) == [
+    assert re.findall(r"server 127\.0\.0\.1:(\d+) max_fails=0;", text) == [
         "9001",
         "9000",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -142,6 +143,14 @@ def test_no_program_ever_waits_for_supervisord_to_read(running: Fleet) -> None:
     for name, program in running.status().items():
         flags = Path(f"/proc/{program['pid']}/fdinfo/1").read_text().split("flags:")[1].split()[0]
         assert int(flags, 8) & os.O_NONBLOCK, name
+
+
+def test_who_is_refused_in_the_midst_of_a_body_takes_no_process_from_others(running: Fleet) -> None:
+    body = b"x" * 3_000_000
+    for _ in range(4 * len(running.ports)):
+        with contextlib.suppress(HTTPException, OSError):
+            running.request("POST", "/v1/jobs/x/stdin", body)
+        assert running.request("GET", "/readyz")[0] == 200
 
 
 def test_a_reload_loses_no_request(running: Fleet) -> None:
