@@ -8,9 +8,9 @@ import os
 import socket
 import subprocess
 from contextlib import ExitStack
-from pathlib import Path
 
 from service import descriptors, logs
+from service.programs.processes import is_alive
 from tests.service.conftest import eventually
 from tests.service.kept import Kept, as_somebody
 
@@ -195,4 +195,4 @@ def test_what_a_stopped_job_leaves_is_killed_although_no_thread_is_to_be_had(sta
     eventually(lambda: "can't start new thread" in log.read_text())
     limit_processes(500)
     service.wait_state(job["id"], "cancelled")
-    assert not Path(f"/proc/{left}").exists()
+    assert not is_alive(left)
