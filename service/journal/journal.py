@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -144,15 +144,16 @@ class Journal(Reader):
         taken, that is: before the next items were asked for.
         """
         with self._followed():
-            if not is_lossless:
-                async for items in self._follow(after, max_bytes):
-                    yield items
-                return
-            with self._holds.held(after) as hold:
-                async for items in self._follow(after, max_bytes):
-                    yield items
-                    self._holds.take(hold, items[-1].seq)
-                self._holds.end(hold)
+            async with aclosing(self._follow(after, max_bytes)) as following:
+                if not is_lossless:
+                    async for items in following:
+                        yield items
+                    return
+                with self._holds.held(after) as hold:
+                    async for items in following:
+                        yield items
+                        self._holds.take(hold, items[-1].seq)
+                    self._holds.end(hold)
 
     async def wait_changed(self, after: int) -> None:
         """Return when there is an item after number `after`, or at the end; may be cancelled.

@@ -183,10 +183,11 @@ async def test_memory_is_bounded_and_given_back(io_loop: object, tmp_path: Path)
 
 async def test_without_such_a_reader_nothing_waits(io_loop: object, tmp_path: Path) -> None:
     journal = Journal(tmp_path, ID, output_bytes=1000)
-    following = asyncio.create_task(anext(journal.follow(0, 1000)))
-    await asyncio.sleep(0)
-    assert all(journal.write("stdout", CHUNK) is None for _ in range(COUNT))
-    await following
+    async with aclosing(journal.follow(0, 1000)) as items:
+        following = asyncio.create_task(anext(items))
+        await asyncio.sleep(0)
+        assert all(journal.write("stdout", CHUNK) is None for _ in range(COUNT))
+        await following
     journal.finish()
     journal.close()
 
