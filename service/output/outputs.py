@@ -45,19 +45,25 @@ class Outputs:
         return Journal.open(self._journals, job.id)
 
     async def follow(
-        self, job: Job, after: int, *, only_here: bool = False, is_lossless: bool = False
+        self,
+        job: Job,
+        after: int,
+        *,
+        step_bytes: int = STEP_BYTES,
+        only_here: bool = False,
+        is_lossless: bool = False,
     ) -> Items:
         """Yield the items after a seq as they come, some at a time, until the job has ended and
         all is told.
 
         With `is_lossless` the job waits rather than that something is dropped before the next
         items are asked for. With `only_here` it raises OwnerGone when this process does not own
-        the job.
+        the job. `step_bytes` is about how much is read at a time.
         """
         runner = self._runner
         while not job.has_ended:
             if run := runner.runs.get(job.id):
-                following = run.journal.follow(after, STEP_BYTES, is_lossless=is_lossless)
+                following = run.journal.follow(after, step_bytes, is_lossless=is_lossless)
                 async with aclosing(following):
                     async for items in following:
                         after = items[-1].seq
@@ -79,7 +85,7 @@ class Outputs:
                     pass  # another process will find out and clear up
                 await runner.waiters.wait(job.id, "ended", LOOK_AGAIN_S)
             job = await self._ledger.get(job.id)
-        async with aclosing(read(await self.reader(job), after)) as rest:
+        async with aclosing(read(await self.reader(job), after, step_bytes)) as rest:
             async for some in rest:
                 yield some
 
@@ -94,8 +100,8 @@ class Outputs:
                     yield SentItem(line)
 
 
-async def read(journal: Reader, after: int) -> Items:
+async def read(journal: Reader, after: int, step_bytes: int = STEP_BYTES) -> Items:
     """Yield the items that are there already."""
-    while items := journal.items(after, max_bytes=STEP_BYTES):
+    while items := journal.items(after, max_bytes=step_bytes):
         yield items
         after = items[-1].seq

@@ -66,15 +66,15 @@ def slices(data: bytes) -> Iterator[bytes]:
         yield data[begin : begin + PART_BYTES]
 
 
-def packed(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield small parts together, as far as they are there already."""
+def packed(parts: Iterable[bytes], limit: int = PART_BYTES) -> Iterator[bytes]:
+    """Yield small parts together, up to `limit` bytes, as far as they are there already."""
     begun: list[bytes] = []
     size = 0
     for part in parts:
-        if begun and size + len(part) > PART_BYTES:
+        if begun and size + len(part) > limit:
             yield b"".join(begun)
             begun, size = [], 0
-        if not begun and len(part) > PART_BYTES // 2:
+        if not begun and len(part) > limit // 2:
             yield part  # as it is: what is shared need not be copied
             continue
         begun.append(part)

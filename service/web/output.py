@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 from service.jobs import Job
 from service.journal import Reader
-from service.output.outputs import Items, read
-from service.output.parts import AnyItem, packed, slices
+from service.output.outputs import STEP_BYTES, Items, read
+from service.output.parts import PART_BYTES, AnyItem, packed, slices
 from service.peers.relay import is_relayed
 from service.web.handler import encode
 from service.web.problems import wrong_field
@@ -17,6 +17,11 @@ from service.web.streaming import EVENTS, RECONNECT_MS, Parts, StreamingHandler
 
 CHUNK_BYTES = 64 * 1024
 
+# All readers together; each has its share of it, between the least that is worth a turn and the
+# most that makes a quick one quicker.
+STEPS_BYTES, STEP_BYTES_MAX = 16 * 1024 * 1024, 192 * 1024
+PARTS_BYTES, PART_BYTES_MAX = 8 * 1024 * 1024, 96 * 1024
+
 
 class _Output(StreamingHandler):
     """What both kinds of output have in common."""
@@ -24,8 +29,21 @@ class _Output(StreamingHandler):
     def follow(self, job: Job, after: int, *, is_lossless: bool) -> Items:
         """Follow the job to its end, through the process that owns it."""
         return self.application.outputs.follow(
-            job, after, only_here=is_relayed(self.request), is_lossless=is_lossless
+            job,
+            after,
+            step_bytes=self._step_bytes,
+            only_here=is_relayed(self.request),
+            is_lossless=is_lossless,
         )
+
+    @property
+    def _step_bytes(self) -> int:
+        return self.application.streams.share(STEPS_BYTES, STEP_BYTES, STEP_BYTES_MAX)
+
+    @property
+    def part_bytes(self) -> int:
+        """About how much is sent at a time."""
+        return self.application.streams.share(PARTS_BYTES, PART_BYTES, PART_BYTES_MAX)
 
     def follow_and_lossless(self, parameters: Parameters) -> tuple[bool, bool]:
         """Read two parameters: whether to go on to the end, and whether the job is to wait."""
@@ -46,7 +64,7 @@ class StreamHandler(_Output):
         job = await self.application.ledger.get(id)
         if should_follow:
             items = self.follow(job, 0, is_lossless=is_lossless)
-            await self.stream("application/octet-stream", _content(items, stream))
+            await self.stream("application/octet-stream", _content(items, stream, self.part_bytes))
         elif not await self.relayed(job):
             await self._answer(await self.application.outputs.reader(job), stream)
 
@@ -92,7 +110,8 @@ class OutputHandler(_Output):
         elif await self.relayed(job):
             return
         else:
-            items = read(await self.application.outputs.reader(job), after)
+            reader = await self.application.outputs.reader(job)
+            items = read(reader, after, self._step_bytes)
         # without `follow`, what a job has printed that ended meanwhile is not all told: nor its end
         known = None if should_follow else job
         if EVENTS in self.request.headers.get("Accept", ""):
@@ -108,7 +127,7 @@ class OutputHandler(_Output):
                 yield from json(id, item)
                 yield b"\n"
 
-        async for part in _parts(items, lines):
+        async for part in _parts(items, lines, self.part_bytes):
             yield part
         job = known or await self.application.ledger.get(id)
         if job.has_ended:
@@ -128,24 +147,26 @@ class OutputHandler(_Output):
                 yield b"\n\n"
                 retry = b""
 
-        async for part in _parts(items, events):
+        async for part in _parts(items, events, self.part_bytes):
             yield part
         job = known or await self.application.ledger.get(id)
         yield b"%sevent: end\ndata: %s\n\n" % (retry, encode(job))
 
 
-async def _parts(items: Items, form: Callable[[Sequence[AnyItem]], Iterator[bytes]]) -> Parts:
+async def _parts(
+    items: Items, form: Callable[[Sequence[AnyItem]], Iterator[bytes]], part_bytes: int
+) -> Parts:
     async with aclosing(items):
         async for some in items:
-            for part in packed(form(some)):
+            for part in packed(form(some), part_bytes):
                 yield part
 
 
-async def _content(items: Items, stream: str) -> Parts:
+async def _content(items: Items, stream: str, part_bytes: int) -> Parts:
     def content(some: Sequence[AnyItem]) -> Iterator[bytes]:
         for item in some:
             if item.stream == stream:
                 yield from slices(item.data)
 
-    async for part in _parts(items, content):
+    async for part in _parts(items, content, part_bytes):
         yield part

@@ -22,9 +22,11 @@ EVENTS = "text/event-stream"
 HEARTBEAT_S = 15.0
 RECONNECT_MS = 500
 
-# What the kernel holds of an answer on its way (it takes twice as much): else it is megabytes for
-# each of a thousand slow readers, and filling them all is what a loud job has to wait for.
-SEND_BUFFER_BYTES = 64 * 1024
+# What the kernel holds of an answer on its way (it takes twice as much), of all of them, and of one
+# at least and at most: else it is megabytes for each of a thousand slow readers, and filling them
+# all is what a loud job has to wait for.
+SEND_BUFFERS_BYTES = 32 * 1024 * 1024
+SEND_BUFFER_BYTES, SEND_BUFFER_BYTES_MAX = 64 * 1024, 256 * 1024
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER, socket(7)
 
 
@@ -126,7 +128,10 @@ class StreamingHandler(Handler):
         connection = self.request.connection
         if isinstance(connection, HTTP1Connection) and (sock := _socket(connection)):
             connection.stream.set_nodelay(True)  # else a part waits for the last one's arrival
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            share = self.application.streams.share(
+                SEND_BUFFERS_BYTES, SEND_BUFFER_BYTES, SEND_BUFFER_BYTES_MAX
+            )
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, share)
 
     def _break_off(self) -> None:
         """Close the connection without the end of the answer."""

@@ -44,6 +44,10 @@ class Streams:
         """How many clients may have one."""
         return self._limit or min(MOST, _most_of(self._shares().clients))
 
+    def share(self, total: int, least: int, most: int) -> int:
+        """Return what one of those that go on now may have of what there is for all of them."""
+        return max(least, min(most, total // max(1, len(self._own) + self._relayed)))
+
     def __iter__(self) -> Iterator[Stream]:
         """Iterate over those of this process's own clients."""
         return iter(self._own)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import ExitStack
 
 import pytest
 
 from service.journal import Item, SentItem
 from service.output.parts import PART_BYTES, Encoder, packed, slices
+from service.web.streams import Streams
 
 RANDOM = random.Random(5)
 DATA = {
@@ -57,3 +59,17 @@ def test_small_parts_go_together_and_none_gets_lost():
     assert b"".join(together) == b"".join(parts)
     assert max(map(len, together)) <= PART_BYTES and len(together) < 100
     assert list(slices(bytes(100_000))) == [bytes(24_576)] * 4 + [bytes(1_696)]
+
+
+def test_the_more_follow_the_less_is_held_for_each():
+    class Following:
+        def stop(self) -> None: ...
+
+    streams = Streams(2000, 64)
+    with ExitStack() as open_ones:
+        found = []
+        for count in (0, 1, 100, 1000):
+            while len(list(streams)) < count:
+                open_ones.enter_context(streams.entered(Following(), is_relayed=False))
+            found.append(streams.share(16 << 20, 16 << 10, 192 << 10))
+    assert found == [192 << 10, 192 << 10, (16 << 20) // 100, (16 << 20) // 1000]
