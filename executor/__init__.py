@@ -19,14 +19,18 @@ The map of the package, from the outside in:
     deadline.py     timeout, drain, last grace
     exits.py        how we learn of the end         cgroup.py   a cgroup a run, where there is one
     watch.py        readiness, one epoll a loop     errors.py   what can go wrong
+    handover.py     a run in plain values           takeover.py a run that was begun elsewhere
+    adopted.py      its end, whoever is its parent  changes.py  tells of what a successor must know
+    peek.py         an end, before it is reaped     dropped.py  a run that nobody holds any more
 
 Made for Linux 5.3 and later (pidfd_open(2)). Without pidfds the end of a child is polled for, every
 50 ms at most; without epoll the loop's own readiness is used.
 """
 
-from executor.errors import CommandFailed, ExecutorError, NoRoom, OutputLost
+from executor.errors import CommandFailed, ExecutorError, NoRoom, OutputLost, Released
+from executor.handover import Handover, InputState, OutputState
 from executor.limits import Limits
-from executor.result import Result, Usage
+from executor.result import Ending, Result, Usage
 from executor.stdio import DEVNULL, PIPE, STDOUT
 from executor.subprocess import Subprocess, run
 
@@ -35,10 +39,15 @@ __all__ = [
     "PIPE",
     "STDOUT",
     "CommandFailed",
+    "Ending",
     "ExecutorError",
+    "Handover",
+    "InputState",
     "Limits",
     "NoRoom",
     "OutputLost",
+    "OutputState",
+    "Released",
     "Result",
     "Subprocess",
     "Usage",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sized
 from inspect import isawaitable
 from typing import Any
 
@@ -27,14 +27,23 @@ class Calls:
         self._context = contextvars.copy_context()
         self._loop = loop
 
+    def read(self, act: Callable[[str, int, int], Sized], name: str, fd: int, size: int) -> Sized:
+        return self._context.run(act, name, fd, size)
+
     def on_output(
-        self, act: Callable[[str, bytes], object], name: str, chunk: bytes
+        self, act: Callable[[str, Any], object], name: str, chunk: Sized
     ) -> asyncio.Future[object] | None:
         return self._context.run(_call, act, name, chunk)
 
     def step(self, act: Callable[[int], object], pid: int) -> asyncio.Future[object] | None:
         # a copy: on_output may be what calls cancel(), and a context can't be entered twice
         return self._context.copy().run(_call, act, pid)
+
+    def change(self, act: Callable[[Any], object], told: object) -> None:
+        self._context.copy().run(act, told)
+
+    def reap(self, act: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        return self._context.copy().run(_begin, act)
 
     def callback(self, act: Callable[..., object], *facts: object) -> None:
         """Its error goes to the loop, as that of any callback."""
@@ -64,6 +73,10 @@ _callbacks: set[asyncio.Future[object]] = set()
 def _call(act: Callable[..., object], *facts: object) -> asyncio.Future[object] | None:
     waiting = act(*facts)
     return asyncio.ensure_future(waiting) if isawaitable(waiting) else None
+
+
+def _begin(act: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+    return asyncio.ensure_future(act())
 
 
 def error_of(task: asyncio.Future[Any], cancelled_by_us: bool) -> BaseException | None:

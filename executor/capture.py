@@ -59,6 +59,18 @@ class Capture:
         head = sum(map(len, self._head))
         return self.total - head - min(self._tail_size, self._tail_limit)
 
+    def resume(self, total: int, head: bytes, tail: bytes) -> None:
+        """Begin with what was kept elsewhere of ``total`` bytes, as ``parts()`` gave it."""
+        for part in (head, tail):
+            if part:
+                self.add(part)
+        self.total = total
+
+    def parts(self) -> tuple[bytes, bytes]:
+        """What ``value()`` gives, parted where bytes were dropped (or may be, from now on)."""
+        kept = b"" if self._tail is None else b"".join(self._tail)[-self._tail_limit :]
+        return b"".join(self._head), kept
+
     def value(self) -> bytes:
         head, tail = self._head, self._tail
         if tail is None:

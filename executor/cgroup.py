@@ -7,12 +7,14 @@ directory below /sys/fs/cgroup that this process may write, and ``cgroup.kill`` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 log = logging.getLogger("executor")
 
@@ -23,14 +25,27 @@ _numbers = itertools.count(1)
 
 
 class Cgroup:
-    """A directory of its own below ``parent``; ``OSError`` where it can't be made."""
+    """The directory ``path``; ``make()`` makes one."""
 
-    __slots__ = ("_path", "_tries")
+    __slots__ = ("_path", "_timer", "_tries")
 
-    def __init__(self, parent: str) -> None:
-        self._path = Path(parent, f"executor-{os.getpid()}-{next(_numbers)}")
-        self._path.mkdir()
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._timer: asyncio.TimerHandle | None = None
         self._tries = 0
+
+    @classmethod
+    def make(cls, parent: str) -> Self:
+        """One of its own below ``parent``; ``OSError`` where it can't be made."""
+        while True:
+            path = Path(parent, f"executor-{os.getpid()}-{next(_numbers)}")
+            # it may be there: a process that executes itself anew counts from 1 again
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return cls(path)
+
+    def __str__(self) -> str:
+        return str(self._path)
 
     @property
     def procs(self) -> str:
@@ -55,6 +70,7 @@ class Cgroup:
 
     def remove_soon(self, loop: asyncio.AbstractEventLoop, then: Callable[[], None]) -> None:
         """Call ``then`` when it is gone, or given up after two seconds."""
+        self._timer = None
         if self.remove():
             then()
         elif self._tries >= RETRIES:
@@ -62,7 +78,13 @@ class Cgroup:
             then()
         else:
             self._tries += 1
-            loop.call_later(RETRY_S, self.remove_soon, loop, then)
+            self._timer = loop.call_later(RETRY_S, self.remove_soon, loop, then)
+
+    def release(self) -> None:
+        """It is left to another to remove it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def remove_blocking(self, deadline: float) -> None:
         """The same where there is no loop, in ``time.monotonic()``'s time."""

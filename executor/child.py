@@ -9,6 +9,7 @@ one of the two alone (CPython issue 119710, Go issue 23019). The story, phase by
                then that of a grace, once what is left of the group is killed (if it is)
     reaped     the ids are given back, all is closed; what is left of a cgroup goes
     ended      the result is made, waiters are woken, the callback is called
+    released   given up as it is: another process may go on with it
     abandoned  the loop was closed, or this is a forked copy: nobody is told
 
 Code of the caller's (``on_output``, an input source, a stop step) is waited for before the end.
@@ -17,44 +18,55 @@ Code of the caller's (``on_output``, an input source, a stop step) is waited for
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 from executor.calls import Calls, failure_of
+from executor.changes import Changes
 from executor.deadline import Deadline
+from executor.dropped import drop
 from executor.ends import Ends
-from executor.exits import Ending, Exit, reap_orphans
+from executor.exits import Exit, reap_orphans
 from executor.group import Group
+from executor.handover import Handover, describe
 from executor.options import Options
-from executor.phase import ABANDONED, DRAINING, ENDED, MOVES, REAPED, RUNNING, STARTING, Phase
-from executor.result import Result, make_result
+from executor.phase import (
+    ABANDONED,
+    DRAINING,
+    ENDED,
+    OVER,
+    REAPED,
+    RELEASED,
+    RUNNING,
+    STARTING,
+    Phase,
+)
+from executor.result import Ending, Result, make_result
 from executor.spawn import spawn
 from executor.stdio import Stdio
 from executor.stop import FAILED, TIMEOUT, Stop
 from executor.waiters import Waiters
 from executor.watch import ABANDON_S, watch_of
 
-LEAVE_S = 0.5  # for a child that has closed its streams, to exit
-
 
 class Child:
     """Runs on the thread of its loop. ``result`` is set once, last of all, and never changed."""
 
     __slots__ = (
-        "_deadline",
-        "_exit",
-        "_group",
-        "_is_unwanted",
-        "_on_late",
         "_watch",
         "calls",
+        "changes",
+        "deadline",
         "ending",
         "ends",
+        "exit",
         "exited_at",
         "failure",
+        "group",
+        "is_unwanted",
         "loop",
+        "on_late",
         "options",
         "phase",
         "pid",
@@ -73,22 +85,22 @@ class Child:
         self.calls = Calls(loop, options.args)
         self.ends = Ends()
         self.stopping = Stop(self, options.stop)
+        on_change = options.on_change
+        self.changes = None if on_change is None else Changes(self, on_change)
         self.failure: BaseException | None = None
         self.result: Result[Any] | None = None
         self._watch = watch_of(loop)
-        self._exit = Exit(loop, self._watch, self._on_exit)
-        self._group = Group(self._exit)
-        self._deadline = Deadline(loop, self._on_deadline)
-        self._on_late: Callable[[], None] | None = None
+        self.exit = Exit(loop, self._watch, self._on_exit)
+        self.group = Group(self.exit)
+        self.deadline = Deadline(loop, self._on_deadline)
+        self.on_late: Callable[[], None] | None = None
         self.ending: Ending | None = None
         self.started_at = self.started_mono = self.exited_at = 0.0
-        self._is_unwanted = False
+        self.is_unwanted = False
         self.waiters = Waiters()
 
     def _move(self, phase: Phase) -> None:
-        if phase not in MOVES[self.phase]:
-            raise RuntimeError(f"a run that is {self.phase} can't be {phase}")
-        self.phase = phase
+        self.phase = self.phase.move(phase)
 
     # starting
 
@@ -112,24 +124,24 @@ class Child:
             self.kill()
             self.abandon(time.monotonic() + ABANDON_S)
         else:
-            self._group.remove(0.0)
+            self.group.remove(0.0)
 
     def _spawn(self, stdio: Stdio) -> None:
         if self.options.cgroup is not None:
-            self._group.make_cgroup(self.options.cgroup)
+            self.group.make_cgroup(self.options.cgroup)
         self.started_at = time.time()
         self.started_mono = time.monotonic()
-        procs = self._group.procs
+        procs = self.group.procs
         # no call with a star: a signal handler could raise between its end and the assignment
-        self._exit.pid = self.pid = spawn(self.options.command, procs, stdio.their_ends)
+        self.exit.pid = self.pid = spawn(self.options.command, procs, stdio.their_ends)
 
     def _begin(self, stdio: Stdio) -> None:
         # no await from the spawn to here (CPython issues 103847, 125502, 133536)
         stdio.close_theirs()
         self._watch.tenants.add(self)
-        self._exit.begin()
+        self.exit.begin()
         self.ends.begin(self, stdio, self.options, self._watch, self.loop)
-        self._deadline.set_timeout(self.options.timeout)
+        self.deadline.set_timeout(self.options.timeout)
         self._move(RUNNING)
 
     # running: what may stop it
@@ -137,13 +149,13 @@ class Child:
     def _on_deadline(self) -> None:
         if self.phase is DRAINING:
             self._end_drain()
-        elif self._exit.has_come():
+        elif self.exit.has_come():
             self._on_exit()
-        elif self._on_late is not None:
-            self.drop()
-            self._on_late()
+        elif self.on_late is not None:
+            drop(self)
+            self.on_late()
         else:
-            self._deadline.forget_timeout()
+            self.deadline.forget_timeout()
             self.stop(TIMEOUT)
 
     def stop(self, reason: str) -> bool:
@@ -161,10 +173,10 @@ class Child:
             self.stopping.at_once()
 
     def _can_be_stopped(self) -> bool:
-        if self.phase is RUNNING:
-            # a zombie that nothing of ours waits for has ended by itself: we'll hear of it
-            return self._is_open() or not self._exit.has_come()
-        return self.phase is DRAINING
+        if self._is_open():
+            return self.phase is RUNNING or self.phase is DRAINING
+        # a zombie that nothing of ours waits for has ended by itself: we'll hear of it
+        return self.phase is RUNNING and not self.exit.has_come()
 
     def fail(self, error: BaseException) -> None:
         """The caller's own code failed: the run is stopped, and the error shown at its end."""
@@ -177,14 +189,14 @@ class Child:
 
     def step_taken(self) -> None:
         if self.phase is DRAINING:
-            self._deadline.set_drain_again(self.options.drain, self.stopping.is_over)
+            self.deadline.set_drain_again(self.options.drain, self.stopping.is_over)
 
     def signal(self, number: int, group: bool = True) -> bool:
         """False when there is nobody to get it. ``PermissionError`` for a set-user-id program."""
-        return self._exit.send(number, group)
+        return self.exit.send(number, group)
 
     def signal_all(self, number: int) -> None:
-        self._group.signal(number)
+        self.group.signal(number)
 
     # draining
 
@@ -194,26 +206,27 @@ class Child:
             self.look()
         elif not self._is_open() and not self._sweeps():
             self._reap()
-        elif self._exit.has_come():
+        elif self.exit.has_come():
             self._drain()
         else:
-            self._exit.again()
+            self.exit.again()
 
     def _drain(self) -> None:
         self._move(DRAINING)
-        self.exited_at = time.monotonic()
-        self._exit.ignore()
+        self.exited_at = self.exited_at or time.monotonic()
+        self.exit.ignore()
         self.ends.end_with_child()
         self.look()
         if self.phase is DRAINING:
-            is_unwanted = self._is_unwanted or self._on_late is not None
-            drain = 0.0 if is_unwanted else self.options.drain
-            self._deadline.set_drain(drain, self.stopping.is_over)
+            self.deadline.set_drain(self._drain_s(), self.stopping.is_over)
+
+    def _drain_s(self) -> float | None:
+        return 0.0 if self.is_unwanted or self.on_late is not None else self.options.drain
 
     def _end_drain(self) -> None:
-        if self._sweeps() and self._group.sweep():
+        if self._sweeps() and self.group.sweep():
             # who held the pipe dies now; what it wrote is still to be read
-            self._deadline.set_last_grace(self.options.drain)
+            self.deadline.set_last_grace(self.options.drain)
             return
         self.stopping.cancel_tasks()
         self.ends.cut(cancel_output=self._is_over_for_callers())
@@ -228,7 +241,7 @@ class Child:
         return self.ends.is_open or self.stopping.is_busy
 
     def _is_over_for_callers(self) -> bool:
-        return self.stopping.reason is not None or self._is_unwanted
+        return self.stopping.reason is not None or self.is_unwanted
 
     def _sweeps(self) -> bool:
         return self._is_over_for_callers() or self.options.kill_group
@@ -237,20 +250,22 @@ class Child:
 
     def _reap(self) -> None:
         if self._sweeps():
-            self._group.sweep()
-        ending = self._exit.reap()
+            self.group.sweep()
+        if self.changes is not None:
+            self.changes.tell_ending()
+        ending = self.exit.reap()
         if ending is None:
-            self._exit.again()
+            self.exit.again()
             return
         self._move(REAPED)
-        if self.exited_at == 0.0:
-            self.exited_at = time.monotonic()
+        self.exited_at = self.exited_at or time.monotonic()
         self.ending = ending
+        self.changes = None  # no cycle keeps the output from then on
         self.ends.close()
-        self._exit.close()
+        self.exit.close()
         self.stopping.close()
-        self._deadline.close()
-        self._group.remove_soon(self.loop, self._end)
+        self.deadline.close()
+        self.group.remove_soon(self.loop, self._end)
 
     def _end(self) -> None:
         self._watch.tenants.discard(self)
@@ -280,52 +295,36 @@ class Child:
 
     @property
     def is_over(self) -> bool:
-        """For ever. Without a result, where it was abandoned."""
-        return self.phase is ENDED or self.phase is ABANDONED
+        """For ever. Without a result, where it was abandoned or released."""
+        return self.phase in OVER
 
-    @property
-    def is_awaited(self) -> bool:
-        return bool(self.waiters.futures) or self.options.callback is not None
+    # released: as it is, another may go on with it
 
-    @property
-    def is_leaving(self) -> bool:
-        """It has closed a stream of its own accord, as a program that exits does, or exited."""
-        if self.stopping.reason is not None:
-            return False
-        return (self.phase is RUNNING or self.phase is DRAINING) and self.ends.has_an_end
+    def release(self) -> Handover:
+        """``RuntimeError``, ``ValueError`` when that can't be done; then nothing has changed."""
+        if self.changes is not None and self.changes.is_telling:
+            raise RuntimeError("on_change can't release the run that it is told of")
+        handover = describe(self)
+        self._let_go()
+        self._move(RELEASED)
+        self.waiters.wake()
+        return handover
+
+    def _let_go(self) -> None:
+        """Nothing of ours is left of it, and no descriptor is closed."""
+        self._watch.tenants.discard(self)
+        self.group.release()
+        self.ends.release()
+        if self.phase is not REAPED:  # else they are closed already
+            self.exit.take_pidfd()
+            self.deadline.close()
+            self.stopping.release()
 
     # abandoned
 
-    def drop(self) -> None:
-        """The Subprocess is gone: from a finalizer, so on any thread."""
-        self._is_unwanted = True
-        self.kill()
-        # a closed loop has abandoned it already
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._cut_drain)
-
-    def _cut_drain(self) -> None:
-        if self.phase is DRAINING:
-            self._deadline.set(0.0)
-
-    def drop_after_leaving(self, warn: Callable[[], None]) -> None:
-        """The same, with time to exit by itself first; ``warn`` is called when that was too short.
-
-        ``RuntimeError`` when the loop is closed.
-        """
-        self.loop.call_soon_threadsafe(self._let_leave, warn)
-
-    def _let_leave(self, warn: Callable[[], None]) -> None:
-        if self.phase is RUNNING:
-            self._on_late = warn
-            self._deadline.set(LEAVE_S)
-        elif self.phase is DRAINING:
-            self.drop()
-            warn()
-
     def kill(self) -> None:
         """SIGKILL to all of it, on any thread; never raises."""
-        self._group.kill()
+        self.group.kill()
 
     def abandon(self, deadline: float) -> None:
         """The loop is closed, or the start failed half-way: once killed, it is reaped and closed,
@@ -340,14 +339,14 @@ class Child:
             self._move(ABANDONED)
             self.ends.close()
             if not self.loop.is_closed():  # a start that was interrupted at its end
-                self._deadline.close()
-            self._exit.wait_blocking(max(0.0, deadline - time.monotonic()))
-            self._exit.close()
-        self._group.remove(deadline)
+                self.deadline.close()
+            self.exit.wait_blocking(max(0.0, deadline - time.monotonic()))
+            self.exit.close()
+        self.group.remove(deadline)
 
     def close_copy(self) -> None:
         """In a forked copy of the process: the child is not ours."""
         if not self.is_over:
             self._move(ABANDONED)
         self.ends.close()
-        self._exit.close()
+        self.exit.close()

@@ -28,6 +28,11 @@ class Deadline:
         """It has stopped the run: from now on the steps bound it."""
         self._timeout_at = None
 
+    @property
+    def timeout_at(self) -> float | None:
+        """In the loop's time; ``None`` without one, and once it has stopped the run."""
+        return self._timeout_at
+
     def set_drain(self, drain: float | None, is_stopped: bool) -> None:
         """At the exit. ``drain=None`` is bounded by the timeout all the same, also by one that is
         over already, and by the last of the stop steps.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from typing import TYPE_CHECKING
 
 from executor.capture import Capture
 from executor.input import Input
 from executor.options import Options
-from executor.pipes import Owner, Sink, Source
+from executor.pipes import Owner, ReadByCaller, Sink, Source
 from executor.stdio import Stdio
 from executor.watch import Watch
+
+if TYPE_CHECKING:
+    from executor.handover import Handover
 
 
 class Ends:
@@ -32,19 +37,60 @@ class Ends:
         """``OSError`` when the kernel has no room to watch them."""
         # each is taken when there is a Source to own it
         if stdio.stdout != -1:
-            self._read(owner, watch, "stdout", stdio.take_stdout(), options)
+            self._source(owner, watch, "stdout", stdio.take_stdout(), options).begin()
         if stdio.stderr != -1:
-            self._read(owner, watch, "stderr", stdio.take_stderr(), options)
+            self._source(owner, watch, "stderr", stdio.take_stderr(), options).begin()
         if stdio.stdin != -1:
             sink = Sink(owner, watch, stdio.take_stdin())
             self.input = Input(owner, sink, options.encoder())
             self.input.begin(options.input, loop)
 
-    def _read(self, owner: Owner, watch: Watch, name: str, fd: int, options: Options) -> None:
+    def _source(self, owner: Owner, watch: Watch, name: str, fd: int, options: Options) -> Source:
         capture = Capture(options.max_output)
-        source = Source(owner, watch, name, fd, capture, options.on_output)
+        words = (owner, watch, name, fd, capture, options.on_output)
+        source = Source(*words) if options.read is None else ReadByCaller(*words, options.read)
         self.sources.append(source)
-        source.begin()
+        return source
+
+    def resume(
+        self,
+        owner: Owner,
+        handover: Handover,
+        options: Options,
+        watch: Watch,
+    ) -> None:
+        """As ``begin()``, with what another has left. After an ``OSError``, ``release()``."""
+        fds = handover.descriptors
+        outputs = (("stdout", handover.stdout), ("stderr", handover.stderr))
+        for name, state in outputs:
+            if state is not None:
+                source = self._source(owner, watch, name, fds.get(name, -1), options)
+                source.resume(state)
+        if handover.stdin is not None:
+            sink = Sink(owner, watch, fds.get("stdin", -1))
+            sink.incomplete = handover.stdin.incomplete
+            self.input = Input(owner, sink, options.encoder())
+        for fd in self.descriptors().values():
+            if fd != -1:
+                os.set_blocking(fd, False)
+                os.set_inheritable(fd, False)  # as it was before an exec that was to keep it
+        for source in self.sources:
+            if source.fd != -1:
+                source.begin()
+        if self.input is not None and handover.stdin is not None:
+            self.input.resume(handover.stdin.data, handover.stdin.ends)
+
+    def descriptors(self) -> dict[str, int]:
+        """By the names of the streams; -1 for one that is closed."""
+        found = {source.name: source.fd for source in self.sources}
+        return found if self.input is None else {**found, "stdin": self.input.fd}
+
+    def release(self) -> None:
+        """Close none of them: they are another's. Who reads or writes is told."""
+        for source in self.sources:
+            source.release()
+        if self.input is not None:
+            self.input.release()
 
     def end_with_child(self) -> None:
         """It has exited: what is in the pipes is read, what was written is handed on."""

@@ -3,7 +3,8 @@
     ExecutorError
     ├── CommandFailed     run(check=True): the command did not end with exit code 0 in its time
     ├── NoRoom            start(): no descriptors, memory or processes now; also an OSError
-    └── OutputLost        chunks() or lines() asked for a stream whose beginning is dropped already
+    ├── OutputLost        chunks() or lines() asked for a stream whose beginning is dropped already
+    └── Released          release() has given the run up: wait(), write() and readers get no end
 
 A command that cannot be started is an ``OSError`` with ``errno`` and ``filename``, as everywhere in
 Python, and where trying again may help a ``NoRoom``; a wrong option is a ``TypeError`` or
@@ -36,6 +37,10 @@ class CommandFailed(ExecutorError):
 
 class OutputLost(ExecutorError):
     """The stream was asked for after some of it had been dropped for ``max_output``."""
+
+
+class Released(ExecutorError):
+    """``release()`` has given the run up: how it goes on, who takes it over will know."""
 
 
 class NoRoom(OSError, ExecutorError):

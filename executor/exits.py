@@ -14,9 +14,9 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
-from executor.result import Usage
+from executor.peek import PEEK, peek
+from executor.result import Ending, Usage
 from executor.watch import READ, Watch
 
 FIRST_RETRY_S = 0.001
@@ -27,14 +27,6 @@ _PROCESS_GROUP = 1 << 2  # PIDFD_SIGNAL_PROCESS_GROUP, kernel 6.9
 _PIDFD_GET_INFO = 0xC040FF0B
 _PIDFD_INFO_EXIT = 1 << 3
 _INFO = struct.Struct("=QQ11Ii")
-
-
-class Ending(NamedTuple):
-    """``status`` as in ``Result``; no ``usage`` when somebody else has reaped the child."""
-
-    status: int | None
-    core_dumped: bool
-    usage: Usage | None
 
 
 class Exit:
@@ -61,7 +53,8 @@ class Exit:
     def begin(self) -> None:
         """``pid`` is known. ``OSError`` when there is no descriptor left for it."""
         try:
-            self.pidfd = os.pidfd_open(self.pid)
+            if self.pidfd == -1:
+                self.pidfd = os.pidfd_open(self.pid)
         except (AttributeError, OSError) as error:
             # no such call (before Linux 5.3, or forbidden): ask again and again.
             # ESRCH: SIGCHLD is ignored, the kernel has reaped the child already
@@ -96,9 +89,13 @@ class Exit:
     def has_come(self) -> bool:
         """Whether the child has ended; leaves it as a zombie."""
         try:
-            return os.waitid(os.P_PID, self.pid, _PEEK) is not None
+            return os.waitid(os.P_PID, self.pid, PEEK) is not None
         except ChildProcessError:  # reaped by another
             return True
+
+    def peek(self) -> Ending | None:
+        """How the child ended, where that can be told before ``reap()``; leaves it as a zombie."""
+        return peek(self.pid)
 
     def reap(self) -> Ending | None:
         """How the child ended, ``None`` when it has not."""
@@ -170,7 +167,7 @@ class Exit:
 
     def _send_by_id(self, number: int, group: bool) -> None:
         try:
-            os.waitid(os.P_PID, self.pid, _PEEK)
+            os.waitid(os.P_PID, self.pid, PEEK)
         except ChildProcessError as error:  # reaped by another: the id may be anybody's
             raise ProcessLookupError from error
         (os.killpg if group else os.kill)(self.pid, number)
@@ -189,18 +186,31 @@ class Exit:
                 return
             time.sleep(min(FIRST_RETRY_S, left))
 
-    def close(self) -> None:
-        """No signal is sent from now on, nothing is told."""
+    def _lose_id(self) -> None:
+        """No signal is sent from now on."""
+        with _ids:
+            self._is_over = True
+
+    def take_pidfd(self) -> int:
+        """The pidfd (or -1), unwatched and the caller's; no signal is sent from now on, nothing is
+        told.
+        """
         self._seen = _ended  # no cycle: what is done with goes at once
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         with _ids:
             self._is_over = True
-            if self.pidfd != -1:
-                self._watch.remove(self.pidfd)
-                fd, self.pidfd = self.pidfd, -1
-                os.close(fd)
+            fd, self.pidfd = self.pidfd, -1
+        if fd != -1:
+            self._watch.remove(fd)
+        return fd
+
+    def close(self) -> None:
+        """As ``take_pidfd()``, and closes it."""
+        fd = self.take_pidfd()
+        if fd != -1:
+            os.close(fd)
 
 
 def _ended() -> None:
@@ -210,7 +220,6 @@ def _ended() -> None:
 _NO_PIDFD = frozenset({errno.ENOSYS, errno.EPERM, errno.ESRCH})
 # an older kernel, or a filter that knows no flags and refuses the call with EPERM
 _NO_GROUP_FLAG = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM})
-_PEEK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 # held where an id or a pidfd is used or ceases to be ours: a finalizer, on whatever thread, must
 # not signal what it has come to mean since. Re-entrant, as a finalizer may run anywhere

@@ -28,7 +28,17 @@ class Group:
 
     def make_cgroup(self, parent: str) -> None:
         """Before the leader is spawned; ``OSError`` where it can't be made."""
-        self._cgroup = Cgroup(parent)
+        self._cgroup = Cgroup.make(parent)
+
+    def take_over_cgroup(self, path: str | None) -> None:
+        """One that was made for this run by another."""
+        if path is not None:
+            self._cgroup = Cgroup(path)
+
+    @property
+    def cgroup(self) -> str | None:
+        """The directory of the cgroup, where there is one."""
+        return None if self._cgroup is None else str(self._cgroup)
 
     @property
     def procs(self) -> str | None:
@@ -69,6 +79,11 @@ class Group:
             then()
         else:
             self._cgroup.remove_soon(loop, then)
+
+    def release(self) -> None:
+        """The cgroup is left to another to remove it."""
+        if self._cgroup is not None:
+            self._cgroup.release()
 
     def remove(self, deadline: float) -> None:
         """The same without a loop, in ``time.monotonic()``'s time."""

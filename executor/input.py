@@ -82,6 +82,24 @@ class Input:
             self._put_last()
         self._sink.end()
 
+    @property
+    def has_source(self) -> bool:
+        """An iterator of the caller's is being read."""
+        return self._pump is not None
+
+    def state(self) -> tuple[bytes, bool, bool]:
+        """As ``Sink.state()``."""
+        return self._sink.state()
+
+    def resume(self, data: bytes, ends: bool) -> None:
+        """Go on with what another has left; ``OSError`` when there is no room to watch it."""
+        self._sink.resume(data, ends)
+
+    def release(self) -> None:
+        """What is not handed on yet is another's to hand on."""
+        self._sink.release()
+        self._owner = NOBODY
+
     def end_with_child(self) -> None:
         """The child has exited: what was written is handed on, nothing more is taken."""
         if self._pump is not None:
@@ -92,6 +110,10 @@ class Input:
     def cut(self) -> None:
         """Draining is over: what has not been taken never will be."""
         self._sink.cut()
+
+    @property
+    def fd(self) -> int:
+        return self._sink.fd
 
     @property
     def is_open(self) -> bool:

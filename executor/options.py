@@ -10,9 +10,10 @@ import signal
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any
 
+from executor.changes import OnChange
 from executor.input import Encode
 from executor.limits import Limits
-from executor.pipes import OnOutput
+from executor.pipes import OnOutput, Read
 from executor.spawn import Command
 from executor.stdio import DEVNULL, PIPE, check_stream
 from executor.stop import Step
@@ -40,9 +41,11 @@ class Options:
         "input",
         "kill_group",
         "max_output",
+        "on_change",
         "on_output",
         "pass_fds",
         "pipesize",
+        "read",
         "stderr",
         "stdin",
         "stdout",
@@ -60,6 +63,8 @@ class Options:
         input: Any,
         max_output: int | None,
         on_output: OnOutput | None,
+        read: Read | None,
+        on_change: OnChange | None,
         encoding: str | None,
         errors: str,
         text: bool | None,
@@ -77,6 +82,8 @@ class Options:
             raise TypeError(f"limits must be Limits(...), not {limits!r}")
         self.callback = callback
         self.on_output = on_output
+        self.read = read
+        self.on_change = on_change
         # a copy: an iterator gives its words once, and a list may be changed by its owner
         self.args = _args(args)
         self.timeout = _timeout(timeout)
@@ -88,6 +95,10 @@ class Options:
         self.encoding = _encoding(encoding, errors, text)
         self.errors = errors
         self._take_streams(input, popen)
+        if read is not None:
+            _check_read(read, self.max_output)
+        if on_change is not None:
+            _check_on_change(on_change, self.stop, self.input)
         self.command = Command(self.args, limits, _count(soft_open_files), popen)
 
     def _take_streams(self, given: Any, popen: dict[str, Any]) -> None:
@@ -139,6 +150,22 @@ class Options:
             with contextlib.suppress(LookupError):  # a codec that knows no pieces
                 return codecs.getincrementalencoder(self.encoding)(self._strict_errors()).encode
         return lambda text, final: self.encode(text)
+
+
+def _check_read(read: Read, max_output: int | None) -> None:
+    if not callable(read):
+        raise TypeError(f"read must be callable, not {read!r}")
+    if max_output != 0:
+        raise ValueError("read leaves no bytes to keep: it needs max_output=0")
+
+
+def _check_on_change(on_change: OnChange, stop: tuple[Step, ...], given: Any) -> None:
+    if not callable(on_change):
+        raise TypeError(f"on_change must be callable, not {on_change!r}")
+    if any(callable(what) for what, _ in stop):
+        raise ValueError("on_change is for what can be handed over: not a stop step of code")
+    if given is not None and not isinstance(given, bytes):
+        raise ValueError("on_change is for what can be handed over: not an iterator as input")
 
 
 def _args(args: Any) -> Any:

@@ -12,13 +12,17 @@ import fcntl
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sized
+from typing import TYPE_CHECKING, Any, Protocol
 
 from executor.calls import CALLERS, Calls, error_of
 from executor.capture import Capture
+from executor.errors import Released
 from executor.waiters import Waiters
 from executor.watch import READ, WRITE, Watch
+
+if TYPE_CHECKING:
+    from executor.handover import OutputState
 
 BLOCK = 65536  # more costs an mmap and munmap a read (CPython issue 121313)
 TURN = 1 << 20  # bytes a turn of the loop, so that one loud child does not starve the others
@@ -27,7 +31,8 @@ PIPE_SIZE = 1 << 20  # the most a pipe holds: /proc/sys/fs/pipe-max-size, by def
 # 1 MiB no longer fits the cache of a core, and 64 of them are all that an ordinary user may have
 GROWN_PIPE = 256 * 1024
 
-OnOutput = Callable[[str, bytes], object]  # an awaitable pauses the stream
+OnOutput = Callable[[str, Any], object]  # an awaitable pauses the stream
+Read = Callable[[str, int, int], Sized]  # in place of os.read(); 0 long at the end
 
 
 class Listener(Protocol):
@@ -36,6 +41,9 @@ class Listener(Protocol):
     def feed(self, chunk: bytes) -> None: ...
 
     def finish(self) -> None: ...
+
+    def abort(self, error: Exception) -> None:
+        """Its end will never come here."""
 
 
 class Owner(Protocol):
@@ -113,7 +121,7 @@ class Source:
         room = TURN
         while room > 0:
             size = self._read_block()
-            if size < LOUD or self._task is not None or self._full:
+            if size < LOUD or self._task is not None or self._full or self.fd == -1:
                 return
             room -= size
         if not self._grown:
@@ -180,7 +188,7 @@ class Source:
         if self.on_output is not None:
             self._hand_out(self.on_output, chunk)
 
-    def _hand_out(self, on_output: OnOutput, chunk: bytes) -> None:
+    def _hand_out(self, on_output: OnOutput, chunk: Sized) -> None:
         try:
             self._task = self._owner.calls.on_output(on_output, self.name, chunk)
         except CALLERS as error:  # the run's failure
@@ -259,6 +267,26 @@ class Source:
             listener.finish()
         self._owner.look()
 
+    def take_fd(self) -> int:
+        """The descriptor, unwatched and the caller's."""
+        self._rest()
+        fd, self.fd = self.fd, -1
+        return fd
+
+    def release(self) -> None:
+        """The descriptor is another's, a reader is told, ``on_output`` is cancelled."""
+        self.take_fd()
+        self.cancel_output()
+        if self.listener is not None and (listener := self.listener()) is not None:
+            listener.abort(Released("the run of this output was released"))
+        self.close()
+
+    def resume(self, state: OutputState) -> None:
+        """Begin with what another has read."""
+        self.capture.resume(state.total, state.head, state.tail)
+        if state.incomplete and self.fd == -1:
+            self._last = 0
+
     def close(self) -> None:
         """Close the descriptor and tell nobody; no cycle keeps the output from then on."""
         self._close_fd()
@@ -267,9 +295,61 @@ class Source:
 
     def _close_fd(self) -> None:
         if self.fd != -1:
+            os.close(self.take_fd())
+
+
+class ReadByCaller(Source):
+    """Its bytes are taken out of the pipe by a function of the caller's; here they are counted.
+
+    When that fails the stream is not read any more, and closed once the child has exited: what is
+    in the pipe stays there until then.
+    """
+
+    __slots__ = ("_has_failed", "_read_it")
+
+    def __init__(
+        self,
+        owner: Owner,
+        watch: Watch,
+        name: str,
+        fd: int,
+        capture: Capture,
+        on_output: OnOutput | None,
+        read: Read,
+    ) -> None:
+        super().__init__(owner, watch, name, fd, capture, on_output)
+        self._read_it = read
+        self._has_failed = False
+
+    def _read_block(self) -> int:
+        if self._has_failed:
+            return 0
+        try:
+            chunk = self._owner.calls.read(self._read_it, self.name, self.fd, BLOCK)
+            size = len(chunk)
+        except BlockingIOError:
+            return 0
+        except CALLERS as error:
+            self._has_failed = True
             self._rest()
-            fd, self.fd = self.fd, -1
-            os.close(fd)
+            self._owner.fail(error)
+            return 0
+        self.capture.total += size
+        if size and self.on_output is not None:
+            self._hand_out(self.on_output, chunk)
+        elif not size:
+            self._last = None
+            self._end()
+        return size
+
+    def read_rest(self) -> None:
+        super().read_rest()
+        if self._has_failed:
+            self.end_soon()
+
+    def _go_on(self) -> None:
+        if not self._has_failed:
+            super()._go_on()
 
 
 class Nobody:
@@ -355,6 +435,20 @@ class Sink:
         if self.ends:
             self._end()
 
+    def state(self) -> tuple[bytes, bool, bool]:
+        """What is not in the pipe yet, whether nothing follows it, whether some was given up."""
+        return b"".join(self._pending), self.ends, self.incomplete
+
+    def resume(self, data: bytes, ends: bool) -> None:
+        """Begin with what another has left; nothing of it is written when there is an ``OSError``
+        for want of room to watch the pipe.
+        """
+        if data and self.fd != -1:
+            self._wait_writable()
+            self._pending.append(memoryview(data))
+        if ends:
+            self.end()
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Return when all that was put is handed on; ``BrokenPipeError`` if nobody reads it."""
         if not self.broken:
@@ -393,6 +487,21 @@ class Sink:
         self._waiters.wake()
         self._owner.look()
 
+    def take_fd(self) -> int:
+        """The descriptor, unwatched and the caller's."""
+        if self._watched:
+            self._watched = False
+            self._watch.remove(self.fd)
+        fd, self.fd = self.fd, -1
+        return fd
+
+    def release(self) -> None:
+        """The descriptor is another's, and what waits here; who has written it is told."""
+        self.take_fd()
+        self._pending.clear()
+        self._waiters.wake()
+        self.close()
+
     def close(self) -> None:
         """As ``Source.close()``."""
         self._close_fd()
@@ -400,7 +509,4 @@ class Sink:
 
     def _close_fd(self) -> None:
         if self.fd != -1:
-            if self._watched:
-                self._watch.remove(self.fd)
-            fd, self.fd = self.fd, -1
-            os.close(fd)
+            os.close(self.take_fd())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, AnyStr, Generic
+from typing import TYPE_CHECKING, Any, AnyStr, Generic, NamedTuple
 
 from executor.capture import Capture
 from executor.stop import CANCELLED, FAILED, TIMEOUT
@@ -25,6 +25,14 @@ class Usage:
     user_seconds: float
     system_seconds: float
     max_rss_bytes: int
+
+
+class Ending(NamedTuple):
+    """``status`` as in ``Result``; no ``usage`` when somebody else has reaped the child."""
+
+    status: int | None
+    core_dumped: bool
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)

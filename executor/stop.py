@@ -6,9 +6,12 @@ import asyncio
 import signal
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from executor.calls import CALLERS, Calls, error_of
+
+if TYPE_CHECKING:
+    from executor.changes import Changes
 
 Step = tuple[int | Callable[[int], object], float | None]
 
@@ -22,6 +25,7 @@ class Stopped(Protocol):
 
     loop: asyncio.AbstractEventLoop
     calls: Calls
+    changes: Changes | None
     pid: int
 
     def signal_all(self, number: int) -> None: ...
@@ -40,12 +44,12 @@ class Stop:
     then. When it raises, the next step follows at once.
     """
 
-    __slots__ = ("_run", "_steps", "_tasks", "_timer", "reason")
+    __slots__ = ("_run", "_tasks", "_timer", "reason", "steps")
 
     def __init__(self, run: Stopped, steps: tuple[Step, ...]) -> None:
         self.reason: str | None = None
         self._run = run
-        self._steps = steps  # those still to be taken
+        self.steps = steps  # those still to be taken
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: dict[asyncio.Future[object], bool] = {}  # and whether we have cancelled it
 
@@ -53,15 +57,26 @@ class Stop:
         self.reason = reason
         self._next()
 
+    def resume(self, reason: str, seconds: float | None) -> None:
+        """It was begun by another: the next step is due in so many seconds."""
+        self.reason = reason
+        if seconds is not None and self.steps:
+            self._timer = self._run.loop.call_later(max(0.0, seconds), self._next)
+
+    @property
+    def due_at(self) -> float | None:
+        """When the next step is due, in the loop's time."""
+        return None if self._timer is None else self._timer.when()
+
     def at_once(self) -> None:
         """SIGKILL to the whole group, in place of the steps that are left."""
-        self._steps = ((signal.SIGKILL, None),)
+        self.steps = ((signal.SIGKILL, None),)
         self._next()
 
     @property
     def is_over(self) -> bool:
         """The last step is taken."""
-        return self.reason is not None and not self._steps
+        return self.reason is not None and not self.steps
 
     @property
     def is_busy(self) -> bool:
@@ -79,6 +94,13 @@ class Stop:
         self._cancel_timer()
         del self._run
 
+    def release(self) -> None:
+        """Another goes on with it; no code of the caller's does."""
+        self._cancel_timer()
+        self.steps = ()
+        self.cancel_tasks()
+        self._tasks.clear()
+
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -87,13 +109,19 @@ class Stop:
     def _next(self) -> None:
         self._cancel_timer()
         self.cancel_tasks()
-        while self._steps:
-            (what, seconds), self._steps = self._steps[0], self._steps[1:]
+        while self.steps:
+            self._tell(step_is_due=True)
+            (what, seconds), self.steps = self.steps[0], self.steps[1:]
             if self._take(what):
                 if seconds is not None:
                     self._timer = self._run.loop.call_later(seconds, self._next)
                 break
+        self._tell(step_is_due=False)
         self._run.step_taken()
+
+    def _tell(self, step_is_due: bool) -> None:
+        if self._run.changes is not None:
+            self._run.changes.tell(step_is_due)
 
     def _take(self, what: int | Callable[[int], object]) -> bool:
         if not callable(what):
@@ -106,13 +134,16 @@ class Stop:
             return False
         if task is not None:
             self._tasks[task] = False
-            task.add_done_callback(partial(self._done, self._steps))
+            task.add_done_callback(partial(self._done, self.steps))
         return True
 
     def _done(self, steps: tuple[Step, ...], task: asyncio.Future[object]) -> None:
-        error = error_of(task, cancelled_by_us=self._tasks.pop(task))
+        is_cancelled = self._tasks.pop(task, None)
+        if is_cancelled is None:  # release() has let go of it
+            return
+        error = error_of(task, cancelled_by_us=is_cancelled)
         if error is not None:
             self._run.note(error)
-            if self._steps is steps:  # its time is not over
+            if self.steps is steps:  # its time is not over
                 self._next()
         self._run.look()

@@ -40,6 +40,7 @@ class Chunks(Generic[AnyStr]):
         self._size = 0
         self._full = False
         self._finished = False
+        self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def begin(self) -> None:
@@ -66,6 +67,11 @@ class Chunks(Generic[AnyStr]):
     def finish(self) -> None:
         self._finished = True
         self._wake()
+
+    def abort(self, error: Exception) -> None:
+        """What was read is given first, then the error in place of the end."""
+        self._error = error
+        self.finish()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -106,6 +112,8 @@ class Chunks(Generic[AnyStr]):
 
     def _last(self) -> AnyStr:
         """What an unfinished character at the end gives; then the end."""
+        if self._error is not None:
+            raise self._error
         decoder, self._decoder = self._decoder, None
         rest: Any = b"" if decoder is None else decoder.decode(b"", True)
         if not rest:

@@ -9,19 +9,25 @@ import warnings
 from collections.abc import AsyncIterable, Callable, Iterable
 from functools import partial
 from types import TracebackType
-from typing import Any, AnyStr, Generic, Literal, Self, Unpack, overload
+from typing import Any, AnyStr, Generic, Literal, Self, TypedDict, Unpack, overload
 
-from executor.child import LEAVE_S, Child
-from executor.errors import CommandFailed, NoRoom, OutputLost
+from executor.adopted import Reap
+from executor.changes import OnChange
+from executor.child import Child
+from executor.dropped import LEAVE_S, drop, drop_after_leaving, is_awaited, is_leaving
+from executor.errors import CommandFailed, NoRoom, OutputLost, Released
+from executor.handover import Handover, describe
 from executor.input import Input as OpenInput
 from executor.limits import Limits
 from executor.options import DRAIN_S, MAX_OUTPUT, Options
-from executor.pipes import OnOutput, Source
+from executor.phase import RELEASED
+from executor.pipes import OnOutput, Read, Source
 from executor.result import Result
 from executor.spawn import PopenArgs
 from executor.stdio import PIPE
 from executor.stop import CANCELLED, TIMEOUT, Step
 from executor.streams import LONG_LINE, Chunks, Lines
+from executor.takeover import TakenOver
 
 Input = bytes | str | int | AsyncIterable[bytes] | AsyncIterable[str] | Any
 BytesCallback = Callable[[int | None, bytes, bytes, bool], object]
@@ -37,11 +43,26 @@ class Keywords(PopenArgs, total=False):
     input: Input
     max_output: int | None
     on_output: OnOutput | None
+    read: Read | None
+    on_change: OnChange | None
     errors: str
     limits: Limits | None
     kill_group: bool
     cgroup: str | os.PathLike[str] | None
     soft_open_files: int | None
+
+
+class TakeOverKeywords(TypedDict, total=False):
+    """The keywords of ``take_over()`` that do not decide between ``bytes`` and ``str``."""
+
+    stop: Iterable[Step] | None
+    drain: float | None
+    max_output: int | None
+    on_output: OnOutput | None
+    read: Read | None
+    on_change: OnChange | None
+    errors: str
+    kill_group: bool
 
 
 class RunKeywords(Keywords, total=False):
@@ -80,6 +101,15 @@ class Subprocess(Generic[AnyStr]):
     of them before the run has ended. While an awaitable that it returned is not done, that stream
     is not read. If it raises, the run is stopped and ``wait()`` raises its error. After a stop it
     has until ``drain`` is over: then it is cancelled, and gets no more.
+    ``read(stream, descriptor, size)``: called in place of ``os.read()``; it takes bytes out of the
+    pipe itself, about ``size``, as ``os.splice()`` to a file does, and returns something that is as
+    long as what it has taken: ``on_output`` gets that as it is. 0 long is the end, BlockingIOError
+    an empty pipe. Nothing is kept here (``max_output=0``), so ``chunks()`` and ``lines()`` can't
+    be. If it raises, the run is stopped as with ``on_output``, and this stream not read any more.
+    ``on_change(handover)``: called, on the loop, with what ``handover()`` says whenever that of a
+    stop or of the end is about to change: before each stop step, which is the first of ``steps``
+    and due now, so that who takes over repeats it and does not forget it; after it; and with the
+    ``ending``, before a child of ours is reaped. What it raises is raised by ``wait()``.
     ``encoding``, ``errors``: output is ``str``; ``text=True`` is ``encoding="utf-8"``. Newlines
     stay. What you give as ``str`` must have its place in ``encoding``, whatever ``errors`` says;
     only ``surrogateescape`` and ``surrogatepass`` hold for both ways.
@@ -143,6 +173,8 @@ class Subprocess(Generic[AnyStr]):
         input: Input = None,
         max_output: int | None = MAX_OUTPUT,
         on_output: OnOutput | None = None,
+        read: Read | None = None,
+        on_change: OnChange | None = None,
         encoding: str | None = None,
         errors: str = "replace",
         text: bool | None = None,
@@ -162,6 +194,8 @@ class Subprocess(Generic[AnyStr]):
             input,
             max_output,
             on_output,
+            read,
+            on_change,
             encoding,
             errors,
             text,
@@ -214,6 +248,7 @@ class Subprocess(Generic[AnyStr]):
         child = self._started()
         _same_loop(child)
         await child.ended()
+        _not_released(child)
         if child.failure is not None:
             raise child.failure
         if child.result is None:
@@ -226,7 +261,13 @@ class Subprocess(Generic[AnyStr]):
         So a child that does not read makes it wait. Cancelling it takes nothing back.
         ``BrokenPipeError`` if nobody reads any more, ``ValueError`` after ``close_stdin()``.
         """
-        await self._stdin().write(data)
+        stdin = self._stdin()
+        try:
+            await stdin.write(data)
+        except BrokenPipeError:
+            _not_released(self._started())
+            raise
+        _not_released(self._started())
 
     def close_stdin(self) -> None:
         """End the child's stdin once all that was written is handed on; idempotent."""
@@ -239,6 +280,8 @@ class Subprocess(Generic[AnyStr]):
         ``max_output``. ``OutputLost`` if some is dropped already, ``ValueError`` if the stream is
         not captured.
         """
+        if self._options.read is not None:
+            raise ValueError("what read takes out of the pipe can't be read here as well")
         source = self._source(stream)
         if source.listener is not None and source.listener() is not None:
             raise RuntimeError(f"{stream} has a reader already")
@@ -261,6 +304,121 @@ class Subprocess(Generic[AnyStr]):
             raise ValueError("limit must be 1 or more")
         return Lines(self.chunks(stream), limit)
 
+    def handover(self) -> Handover:
+        """All that it takes to go on with this run elsewhere, as it is now; changes nothing.
+
+        ``RuntimeError`` before the start and after the end, ``ValueError`` for what can't be handed
+        over: a stop step that is a function, an iterator given as input that has not ended.
+        """
+        return describe(self._started())
+
+    def release(self) -> Handover:
+        """Give the run up as it is, for another process to go on with: nothing is signalled.
+
+        Its timers, tasks and watched descriptors are gone; the descriptors belong to who has the
+        Handover from now on. ``wait()``, ``write()`` and readers raise ``Released``, the callback
+        is not called, and dropping this Subprocess kills nothing. What ``on_output`` is busy with
+        is cancelled, and counts as read. Raises as ``handover()``, and nothing has changed then.
+        """
+        return self._started().release()
+
+    @overload
+    @classmethod
+    def take_over(
+        cls,
+        handover: Handover,
+        callback: BytesCallback | None = ...,
+        *,
+        reap: Reap | None = ...,
+        encoding: None = ...,
+        text: Literal[False] | None = ...,
+        **options: Unpack[TakeOverKeywords],
+    ) -> Subprocess[bytes]: ...
+    @overload
+    @classmethod
+    def take_over(
+        cls,
+        handover: Handover,
+        callback: TextCallback | None = ...,
+        *,
+        reap: Reap | None = ...,
+        encoding: str,
+        text: bool | None = ...,
+        **options: Unpack[TakeOverKeywords],
+    ) -> Subprocess[str]: ...
+    @overload
+    @classmethod
+    def take_over(
+        cls,
+        handover: Handover,
+        callback: TextCallback | None = ...,
+        *,
+        reap: Reap | None = ...,
+        text: Literal[True],
+        encoding: str | None = ...,
+        **options: Unpack[TakeOverKeywords],
+    ) -> Subprocess[str]: ...
+
+    @classmethod
+    def take_over(
+        cls,
+        handover: Handover,
+        callback: Callable[..., object] | None = None,
+        *,
+        reap: Reap | None = None,
+        stop: Iterable[Step] | None = None,
+        drain: float | None = DRAIN_S,
+        max_output: int | None = MAX_OUTPUT,
+        on_output: OnOutput | None = None,
+        read: Read | None = None,
+        on_change: OnChange | None = None,
+        encoding: str | None = None,
+        errors: str = "replace",
+        text: bool | None = None,
+        kill_group: bool = False,
+    ) -> Subprocess[Any]:
+        """Go on with a run that was begun elsewhere: the Subprocess runs already, on the loop that
+        ``start()`` would take, and behaves as one that was started; what is overdue is done now.
+
+        It owns the descriptors of ``handover`` from now on. If it raises (``OSError`` without room
+        for it, ``TypeError`` and ``ValueError`` as the constructor), they stay the caller's, and it
+        may be tried again. Options are not handed over: give those of the start again. ``stop``
+        is for a stop that has not begun, in place of the steps that the Handover has.
+
+        ``reap``: where the child has another parent by now, a function whose awaitable gives its
+        wait status, as waitpid(2) does, and ``Usage`` or ``None``; ``None`` in place of both where
+        nobody can know. Called once, when the child has exited and all else is done: it need not
+        be reaped before. Without it, a child of ours is waited for, and of another's child the
+        status is known from Linux 6.15 on, once its parent has reaped it; else it is ``None``.
+        """
+        subprocess = cls.__new__(cls)
+        subprocess._child = None
+        steps = stop if handover.reason is None and stop is not None else handover.steps
+        subprocess._options = Options(
+            callback,
+            None,
+            handover.args,
+            steps or None,
+            drain,
+            None,
+            max_output,
+            on_output,
+            read,
+            on_change,
+            encoding,
+            errors,
+            text,
+            None,
+            kill_group or handover.cgroup is not None,
+            None,
+            None,
+            {},
+        )
+        child = TakenOver(subprocess._options, _loop(), handover, reap)
+        child.begin(handover)
+        subprocess._child = child
+        return subprocess
+
     async def __aenter__(self) -> Self:
         self.start()
         return self
@@ -277,7 +435,7 @@ class Subprocess(Generic[AnyStr]):
         child = self._started()
         _same_loop(child)
         cancelled: asyncio.CancelledError | None = None
-        if error is None and child.is_leaving:
+        if error is None and is_leaving(child):
             try:
                 async with asyncio.timeout(LEAVE_S):
                     await child.ended()
@@ -333,13 +491,17 @@ class Subprocess(Generic[AnyStr]):
         return self._child
 
     def _source(self, stream: str) -> Source:
-        for source in self._started().ends.sources:
+        child = self._started()
+        _not_released(child)
+        for source in child.ends.sources:
             if source.name == stream:
                 return source
         raise ValueError(f"{stream!r} is not a stream that is captured")
 
     def _stdin(self) -> OpenInput:
-        stdin = self._started().ends.input
+        child = self._started()
+        _not_released(child)
+        stdin = child.ends.input
         if stdin is None or self._options.input is not None:
             raise ValueError("stdin is not open: start with stdin=PIPE")
         return stdin
@@ -350,20 +512,22 @@ class Subprocess(Generic[AnyStr]):
             state = "not started"
         elif child.result is not None:
             state = child.result.ending
+        elif child.phase is RELEASED:
+            state = f"released as process {child.pid}"
         else:
             state = f"running as process {child.pid}"
         return f"<Subprocess {self._options.args!r} {state}>"
 
     def __del__(self) -> None:
         child = getattr(self, "_child", None)  # None also when the constructor has failed
-        if child is None or child.is_over or child.is_awaited:
+        if child is None or child.is_over or is_awaited(child):
             return
         message = f"{self!r} was dropped and killed"
-        if child.is_leaving:
+        if is_leaving(child):
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                child.drop_after_leaving(partial(warnings.warn, message, ResourceWarning))
+                drop_after_leaving(child, partial(warnings.warn, message, ResourceWarning))
                 return
-        child.drop()
+        drop(child)
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
 
@@ -375,6 +539,11 @@ def _loop() -> asyncio.AbstractEventLoop:
         from tornado.ioloop import IOLoop
 
         return IOLoop.current().asyncio_loop  # type: ignore[attr-defined, no-any-return]
+
+
+def _not_released(child: Child) -> None:
+    if child.phase is RELEASED:
+        raise Released("the run was released: how it goes on, who has taken it over will know")
 
 
 def _same_loop(child: Child) -> None:

@@ -30,6 +30,16 @@ async def test_example_of_the_documentation_runs(io_loop, number):
         await asyncio.wait_for(made, 30)
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_program_of_the_documentation_executes_itself_anew(io_loop, tmp_path):
+    (program,) = re.findall(r"```py\n(.*?)```", (DOCS / "library.md").read_text(), re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    env = {**os.environ, "PYTHONPATH": str(DOCS.parent)}
+    args = [sys.executable, str(tmp_path / "program.py")]
+    result = await executor.run(args, env=env, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("7 b'done\\n'\n", "")
+
+
 def test_every_option_and_name_is_documented():
     text = (DOCS / "library.md").read_text() + (executor.Subprocess.__doc__ or "")
     names = set(executor.__all__) - {"Usage", "Result", "ExecutorError"}
@@ -49,7 +59,7 @@ def test_library_imports_nothing_of_the_service():
 
 USER = """
 import asyncio
-from executor import PIPE, CommandFailed, Limits, Result, Subprocess, run
+from executor import PIPE, CommandFailed, Handover, Limits, Result, Subprocess, Usage, run
 
 def done(status: int | None, stdout: bytes, stderr: bytes, has_timed_out: bool) -> None:
     print(status, stdout.hex(), stderr, has_timed_out)
@@ -59,6 +69,9 @@ def done_text(status: int | None, stdout: str, stderr: str, has_timed_out: bool)
 
 async def note(stream: str, chunk: bytes) -> None:
     print(stream, chunk)
+
+async def reap() -> tuple[int, Usage | None] | None:
+    return 0, None
 
 async def main() -> None:
     Subprocess(done, 3, args=["true"]).start()
@@ -73,6 +86,10 @@ async def main() -> None:
             print(line.casefold())
         async for chunk in sp.chunks("stderr"):
             print(chunk.casefold())
+        handover: Handover = sp.release()
+        taken: Subprocess[bytes] = Subprocess.take_over(handover, done, reap=reap)
+        other = Subprocess.take_over(handover, text=True, on_output=note, drain=None)
+        print((await taken.wait()).stdout.hex(), (await other.wait()).stdout.casefold())
     try:
         await run(["false"], check=True)
     except CommandFailed as error:

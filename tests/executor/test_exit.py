@@ -31,7 +31,7 @@ from children import (
 )
 
 from executor import PIPE, CommandFailed, Limits, Subprocess, exits, run
-from executor.phase import ABANDONED, ENDED, MOVES, RUNNING, STARTING
+from executor.phase import MOVES, OVER, RUNNING, STARTING
 
 
 # 38
@@ -359,8 +359,8 @@ async def test_event_of_nothing_does_not_end_the_watch(io_loop):
     sp = Subprocess(args=CAT, stdin=PIPE)
     sp.start()
     sp._child._on_exit()
-    assert sp._child._exit.pidfd in sp._child._watch._handlers
-    assert sp._child._exit._timer is None
+    assert sp._child.exit.pidfd in sp._child._watch._handlers
+    assert sp._child.exit._timer is None
     sp.close_stdin()
     assert (await sp.wait()).status == 0
 
@@ -371,7 +371,7 @@ async def test_blocking_wait_returns_in_its_time(io_loop):
     sp = Subprocess(args=SLEEP_30)
     sp.start()
     before = time.monotonic()
-    sp._child._exit.wait_blocking(1.0)
+    sp._child.exit.wait_blocking(1.0)
     assert 1.0 <= time.monotonic() - before < 1.9
     exits._orphans.discard(sp.pid)
     sp.cancel()
@@ -411,7 +411,7 @@ def test_moves_of_a_run_are_closed_and_lead_to_an_end():
     while more := {to for phase in reached for to in MOVES[phase]} - reached:
         reached |= more
     assert reached == set(MOVES)
-    assert {phase for phase in MOVES if not MOVES[phase]} == {ENDED, ABANDONED}
+    assert {phase for phase in MOVES if not MOVES[phase]} == OVER
 
 
 @pytest.mark.gen_test(timeout=60)
