@@ -9,8 +9,8 @@ from __future__ import annotations
 import resource
 from typing import NamedTuple
 
-# A running job has its stdin, stdout and stderr, its pidfd, and its journal's file.
-JOB = 5
+# A running job has its stdin, stdout and stderr, its pidfd, and the three files of its journal.
+JOB = 7
 # Ledger, logs, metrics and sockets are some 30; the others are spare.
 OWN = 64
 

@@ -13,7 +13,7 @@ class Source(Protocol):
 
     layout: Layout
     lost: list[Record | None]
-    """For each stream, the bytes after the last record that could not be written."""
+    """For each stream, what was lost after all that is there. Its number is 0 until the end."""
 
     def count(self, stream: int) -> int:
         """How many records the stream has had."""

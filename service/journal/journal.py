@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sized
 from contextlib import aclosing, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from service.journal.characters import Characters
 from service.journal.extent import Source
+from service.journal.files import Files
 from service.journal.holds import Holds
 from service.journal.item import Item
 from service.journal.layout import Layout
@@ -24,13 +25,17 @@ _layout = lru_cache(Layout)
 
 
 class Journal(Reader):
-    """It starts in memory and moves to a file when it grows or gets older than a moment; from then
-    on everything is in the page cache when `write` returns, but for the first bytes of a
-    character, which wait some milliseconds for the others. All methods belong to the loop's
-    thread, and `write` needs its loop running. A full disk costs output, never an exception: from
-    the first byte that cannot be written, a stream counts as dropped.
+    """It starts in memory and moves to files when it grows, gets older than a moment, or is to be
+    kept. All methods belong to the loop's thread, and its loop must run. A full disk costs output,
+    never an exception: from the first byte that cannot be written, a stream counts as dropped.
 
-    Its life: `write` ..., `finish`, the ledger takes what that returned, `close`.
+    Its life: `read_pipe` and `write` ..., `finish`, the ledger takes what that returned, `close`.
+
+    Once `keep` has returned True, its writer may be killed at any moment, and another goes on by
+    `take_over`: numbers, offsets and bytes are what they would have been. Two things are not
+    exact: the time of a chunk that the first one did not come to record, which is that of the
+    file; and on a full disk the count of what is lost, in which one read may be missing. Where no
+    file can be made at all then, what comes lies in memory, as before `keep`, until one can.
     """
 
     is_finished = False
@@ -48,14 +53,33 @@ class Journal(Reader):
         self._store = Store(directory, job_id, layout, self._timers)
         self._recent = Recent()
         self._writer = Writer(self._store, self._recent)
-        self._characters = Characters(self._timers, self._add)
         self._changes = Wakeups()
+        self._characters = Characters(
+            self._timers, self._store, self._recent, self._writer, self._changes.notify
+        )
         self._followers = 0
         self._shared = Shared()
         self._holds = Holds(self._recent, layout.tail, lambda: self.seq, self._switch_recent)
         self._is_closed = False
         if is_awaited:
             self._holds.expect()
+
+    @classmethod
+    def take_over(cls, directory: Path, job_id: str, *, output_bytes: int) -> Journal:
+        """Go on with what a writer left that was killed, or closed it unfinished; it is kept.
+
+        The writer must be dead beyond doubt: reaped, not just out of reach. What it took and did
+        not record is recorded now. Nothing there is an empty journal. Raises OSError when it
+        can't be done now, and ValueError for what another version began.
+        """
+        files = Files.take_over(directory, job_id, _layout(output_bytes))
+        if files is not None:
+            output_bytes = files.layout.output_bytes
+        journal = cls(directory, job_id, output_bytes=output_bytes)
+        if files is not None:
+            journal._go_on(files)
+        journal.keep()
+        return journal
 
     @property
     def seq(self) -> int:
@@ -72,15 +96,37 @@ class Journal(Reader):
             return self._store.dropped[STREAMS.index(stream)]
         return super().dropped(stream)
 
-    def write(self, stream: str, chunk: Content) -> Awaitable[None] | None:
-        """Add what was read from the job; RuntimeError after `finish`.
+    def read_pipe(self, stream: str, fd: int, size: int) -> Sized:
+        """Read up to `size` bytes from the job's pipe; what comes back is for `write`, at once.
+
+        It is bytes while all is in memory, and then only something that has their length, for
+        they went into the file in one step, which no kill divides; `size` does not bound these,
+        a chunk does. Empty at the pipe's end; BlockingIOError when nothing is there yet.
+        RuntimeError after `finish`.
+        """
+        if self.is_finished:
+            raise RuntimeError("the journal is finished")
+        return self._store.read(0 if stream == "stdout" else 1, fd, size)
+
+    def keep(self) -> bool:
+        """From now on nothing that was read is in memory only: what is, is written now, and what
+        comes goes into the files. False when that can't be done now, or all has ended.
+        """
+        return not self.is_finished and self._store.keep()
+
+    def write(self, stream: str, chunk: Content | Sized) -> Awaitable[None] | None:
+        """Add what was read from the job, by `read_pipe` or elsewhere; RuntimeError after `finish`.
 
         Returns what is to be awaited before more is read from this stream, for the sake of a
         reader that wants every byte; None where nobody does, or all is well.
         """
         if self.is_finished:
             raise RuntimeError("the journal is finished")
-        self._characters.write(0 if stream == "stdout" else 1, chunk)
+        index = 0 if stream == "stdout" else 1
+        data = chunk if isinstance(chunk, Content) else None
+        if data is not None:
+            self._store.append(index, data)
+        self._characters.record(index, data)
         return self._holds.pause() if self._holds else None
 
     def stop_expecting(self) -> None:
@@ -94,11 +140,13 @@ class Journal(Reader):
         has come here: the rest counts as dropped.
 
         Returns all of it as one blob when it is small, for the ledger; None when it stays in its
-        file, or when there was no output. Until `close` a blob is also kept safe in a file, as
+        files, or when there was no output. Until `close` a blob is also kept safe in a file, as
         output is, so that nothing is lost with the process before the ledger has it.
         """
         if not self.is_finished:
             self._end(written)
+            self._writer.seq = self._store.number_lost(self._writer.seq)
+            self._store.end()
             self._store.pack()
             self._changes.notify_now()
         return self._store.blob
@@ -106,8 +154,9 @@ class Journal(Reader):
     def close(self) -> None:
         """Let go of everything: the ledger has the end, or the job is given up.
 
-        A file is removed when `finish` returned a blob, else stays for those who come after.
-        What was not finished is written to the file first. May be called again.
+        Files are removed when `finish` returned a blob, else they stay for those who come after.
+        What was not finished is written to them first, and another may take it over. May be
+        called again.
         """
         if self._is_closed:
             return
@@ -116,6 +165,7 @@ class Journal(Reader):
         if not self.is_finished:
             self._store.save()
             self._end((0, 0))
+            self._store.end()
             self._changes.notify_now()
         self._store.close()
         self._holds.close()
@@ -202,15 +252,15 @@ class Journal(Reader):
     def _is_live(self) -> bool:  # type: ignore[override]
         return self._store.is_live
 
-    def _add(self, stream: int, data: Content) -> None:
-        if self._writer.add(stream, data):
-            self._changes.notify()
+    def _go_on(self, files: Files) -> None:
+        self._writer.seq = self._store.go_on(files)
+        for at, stream in self._store.left():
+            self._characters.record(stream, at=at)
 
     def _end(self, written: tuple[int, int]) -> None:
         self._characters.flush()
         for stream, count in enumerate(written):
             self._store.lost[stream] += max(0, count - self._store.bytes(stream))
-        self._writer.seq = self._store.end(self._writer.seq)
         self.is_finished = True
 
 

@@ -1,13 +1,9 @@
-"""Where things lie in a journal's file.
+"""What is kept of a stream, and where its records lie in their file.
 
     page 0            the header
     for each stream   2 * slots records: the first ones, then a ring of the last ones
-    for each stream   the first `head` bytes, then a ring of the last ones
 
-Places that were never written are holes and take no room on the disk. The ring of bytes is larger
-than the tail that is kept: the bytes of a chunk are written before its record, and must not lie
-over bytes that count as kept until the record says so; and the chunk in which the tail begins
-stays readable whole while the job runs.
+Places that were never written are holes and take no room on the disk.
 """
 
 from __future__ import annotations
@@ -22,7 +18,7 @@ SLOTS_MIN = 4096
 class Layout:
     """The numbers that follow from `output_bytes`."""
 
-    __slots__ = ("_data", "_per_stream", "head", "output_bytes", "piece", "ring", "slots", "tail")
+    __slots__ = ("head", "output_bytes", "piece", "slots", "tail")
 
     def __init__(self, output_bytes: int) -> None:
         """`output_bytes` of each stream are kept."""
@@ -30,10 +26,7 @@ class Layout:
         self.head = output_bytes // 2
         self.tail = output_bytes - self.head
         self.piece = min(PIECE_BYTES, self.tail)
-        self.ring = self.tail + 2 * self.piece
         self.slots = max(SLOTS_MIN, output_bytes // 64)
-        self._data = _whole_pages(PAGE + 2 * 2 * self.slots * SIZE)
-        self._per_stream = _whole_pages(self.head + self.ring)
 
     @property
     def oldest(self) -> int:
@@ -47,15 +40,3 @@ class Layout:
         """Return place and lap of a stream's record."""
         lap, place = divmod(number, self.slots)
         return PAGE + SIZE * (place + self.slots * (bool(lap) + 2 * stream)), lap
-
-    def span(self, stream: int, offset: int, size: int) -> tuple[int, int]:
-        """Return the place of the byte at `offset`, and how many up to `size` follow it there."""
-        start = self._data + stream * self._per_stream
-        if offset < self.head:
-            return start + offset, min(size, self.head - offset)
-        place = (offset - self.head) % self.ring
-        return start + self.head + place, min(size, self.ring - place)
-
-
-def _whole_pages(size: int) -> int:
-    return -(-size // PAGE) * PAGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from service.journal.extent import Source, extent
-from service.journal.file import File
+from service.journal.files import Files
 from service.journal.layout import Layout
 from service.journal.record import Record
 
@@ -15,13 +15,13 @@ VERSION = 1
 class Memory:
     """A small journal: all bytes that were read, or what is left of them after the end."""
 
-    __slots__ = ("_data", "_gaps", "_records", "layout", "lost", "size")
+    __slots__ = ("_data", "_gaps", "_records", "layout", "lost", "total")
 
     def __init__(self, layout: Layout) -> None:
         """Start empty."""
         self.layout = layout
         self.lost: list[Record | None] = [None, None]
-        self.size = 0
+        self.total = 0
         self._records: tuple[list[Record], list[Record]] = ([], [])
         self._data = (bytearray(), bytearray())
         self._gaps = [(0, 0), (0, 0)]  # in each stream, where dropped bytes begin and end
@@ -45,23 +45,39 @@ class Memory:
         place = offset if offset < end else offset - (end - begin)
         return bytes(self._data[stream][place : place + size])
 
-    def put(self, stream: int, record: Record, data: bytes, is_new: bool) -> None:
-        """Add the bytes at the record's end; the record is new, or takes the last one's place."""
-        self.size += len(data)
+    def size(self, stream: int) -> int:
+        """How many bytes there are, also beyond the last record."""
+        return len(self._data[stream])
+
+    def append(self, stream: int, data: bytes) -> None:
+        """Add bytes."""
+        self.total += len(data)
         self._data[stream].extend(data)
+
+    def put(self, stream: int, record: Record, is_new: bool) -> None:
+        """Add the record of bytes that are there, or let it take the last one's place."""
         if is_new:
             self._records[stream].append(record)
         else:
             self._records[stream][-1] = record
 
-    def copy_to(self, file: File) -> None:
-        """Write all of it to a new file; raises OSError."""
+    def put_lost(self, stream: int, record: Record) -> None:
+        """Keep what was lost, in place of what was said of it before."""
+        self.lost[stream] = record
+
+    def cut(self, stream: int) -> None:
+        """Forget what lies beyond the last record."""
+        del self._data[stream][self.end(stream) :]
+
+    def copy_to(self, files: Files) -> None:
+        """Write all of it to new files; raises OSError."""
         for stream, records in enumerate(self._records):
-            data = bytes(self._data[stream])
+            if data := self._data[stream]:
+                files.append(stream, bytes(data))
             for record in records:
-                file.put(stream, record, data[record.offset : record.end], True)
+                files.put(stream, record, True)
             if lost := self.lost[stream]:
-                file.put_lost(stream, lost)
+                files.put_lost(stream, lost)
 
     @classmethod
     def decode(cls, blob: bytes) -> Memory:

@@ -1,4 +1,4 @@
-"""Reading a journal that has ended, wherever it is; and forgetting one."""
+"""Reading a journal that has ended, wherever it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from service.journal import file
 from service.journal.extent import Extent, Source
+from service.journal.files import Files
 from service.journal.item import Item
 from service.journal.layout import Layout
 from service.journal.memory import Memory
@@ -22,7 +22,7 @@ Sources = Callable[[], AbstractContextManager[Source]]
 class Reader:
     """Reads one journal; it holds no descriptor between two calls and need not be closed.
 
-    Every method raises OSError when the file cannot be read, and ValueError for another stream
+    Every method raises OSError when a file cannot be read, and ValueError for another stream
     than `stdout` and `stderr`. A journal that was forgotten meanwhile is empty.
     """
 
@@ -37,7 +37,7 @@ class Reader:
 
     @staticmethod
     def open(directory: Path, job_id: str) -> Reader:
-        """Read the file of a job that has ended or was lost; empty when there is none."""
+        """Read the files of a job that has ended or was lost; empty when there is none."""
         return Reader(lambda: opened(directory, job_id))
 
     @staticmethod
@@ -50,13 +50,7 @@ class Reader:
     def seq(self) -> int:
         """The number of the last item, 0 when there is none."""
         with self._sources() as source:
-            numbers = [lost.seq for lost in source.lost if lost]
-            numbers += [
-                source.record(stream, count - 1).seq
-                for stream in (0, 1)
-                if (count := source.count(stream))
-            ]
-        return max(numbers, default=0)
+            return View(source).seq
 
     def bytes(self, stream: str) -> int:
         """How many bytes were read from the job."""
@@ -113,9 +107,9 @@ Content = bytes  # inside Reader, `bytes` is a method
 
 @contextmanager
 def opened(directory: Path, job_id: str) -> Iterator[Source]:
-    """Open a job's file for one look at it; an empty journal when there is none."""
+    """Open a job's files for one look at them; an empty journal when there are none."""
     try:
-        source = file.File.open(file.path(directory, job_id))
+        source = Files.open(directory, job_id)
     except FileNotFoundError:  # it printed nothing, or it was forgotten
         yield Memory(Layout(0))
         return
@@ -123,20 +117,3 @@ def opened(directory: Path, job_id: str) -> Iterator[Source]:
         yield source
     finally:
         source.close()
-
-
-def remove(directory: Path, job_id: str) -> None:
-    """Forget a job's file, if it has one."""
-    file.path(directory, job_id).unlink(missing_ok=True)
-
-
-def sizes(directory: Path) -> Iterator[tuple[str, int]]:
-    """Yield id and bytes on the disk of every journal that has a file.
-
-    It looks at every file: with many of them this is for a thread.
-    """
-    for path in directory.glob("??/*.journal"):
-        try:
-            yield path.stem, path.lstat().st_blocks * 512
-        except FileNotFoundError:
-            pass  # forgotten meanwhile

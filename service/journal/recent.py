@@ -25,7 +25,7 @@ class Recent:
     follows, and never holds much more than `limit`.
     """
 
-    __slots__ = ("_entries", "_first", "_is_on", "limit", "total")
+    __slots__ = ("_entries", "_first", "is_on", "limit", "total")
 
     def __init__(self) -> None:
         """Begin empty, and switched off."""
@@ -33,22 +33,25 @@ class Recent:
         self.total = 0  # what all items that were ever added cost
         self._entries: dict[int, _Entry] = {}
         self._first = 0  # the number of the first entry
-        self._is_on = False
+        self.is_on = False
 
     def switch(self, is_on: bool) -> None:
         """Begin to take items, or forget them and take no more."""
-        self._is_on = is_on
+        self.is_on = is_on
         if not is_on:
-            self._entries.clear()
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget all items: what is added next is the first."""
+        self._entries.clear()
 
     def add(self, record: Record, stream: int, data: bytes) -> None:
-        """Add a new item."""
-        if self._is_on:
-            self._first = self._first if self._entries else record.seq
-            self._put(Item(record.seq, record.at, STREAMS[stream], record.offset, data))
-            while self.total - self._start() > self.limit and len(self._entries) > 1:
-                del self._entries[self._first]
-                self._first += 1
+        """Add a new item; for when it is on."""
+        self._first = self._first if self._entries else record.seq
+        self._put(Item(record.seq, record.at, STREAMS[stream], record.offset, data))
+        while self.total - self._start() > self.limit and len(self._entries) > 1:
+            del self._entries[self._first]
+            self._first += 1
 
     def grow(self, record: Record, data: bytes) -> None:
         """Add bytes to the last item; nobody has got it yet."""

@@ -14,7 +14,9 @@ import msgspec
 STREAMS = ("stdout", "stderr")
 
 SIZE = 32
+LOST_SIZE = 40
 _BODY = struct.Struct("<QQQI")  # lap << 44 | seq, time, offset, length; then a CRC-32 of these
+_LOST = struct.Struct("<QQQQ")  # seq, time, offset, length; then a CRC-32 of these and zeros
 _SEQ_BITS = 44
 
 
@@ -45,3 +47,17 @@ def unpack(data: bytes) -> tuple[int, Record] | None:
         return None
     word, at, offset, length = _BODY.unpack(body)
     return word >> _SEQ_BITS, Record(word & (1 << _SEQ_BITS) - 1, at, offset, length)
+
+
+def pack_lost(record: Record) -> bytes:
+    """Write down what was lost, which may be more than a record on disk can say."""
+    body = _LOST.pack(record.seq, record.at, record.offset, record.length)
+    return body + zlib.crc32(body).to_bytes(8, "little")
+
+
+def unpack_lost(data: bytes) -> Record | None:
+    """Return what was lost; None when nothing whole was written here."""
+    body = data[:-8]
+    if len(data) != LOST_SIZE or zlib.crc32(body) != int.from_bytes(data[-8:], "little"):
+        return None
+    return Record(*_LOST.unpack(body))

@@ -33,6 +33,12 @@ class View:
         """How many bytes were read from the job."""
         return extent(self._source, stream).total + self._lost(stream)
 
+    @property
+    def seq(self) -> int:
+        """The number of the last item, 0 when there is none."""
+        lost = self._lost_items(0)
+        return lost[-1].seq if lost else self._last_seq()
+
     def kept(self, stream: int) -> int:
         """How many of them are kept."""
         return extent(self._source, stream).kept
@@ -86,12 +92,23 @@ class View:
         return lost.length if lost else 0
 
     def _lost_items(self, after: int) -> list[Item]:
-        found = [
-            Item(lost.seq, lost.at, STREAMS[stream], lost.offset, dropped=lost.length)
-            for stream, lost in enumerate(self._source.lost)
-            if lost and lost.seq > after
-        ]
-        return sorted(found, key=lambda item: item.seq)
+        """What was lost comes last; where the writer was killed before it numbered it, too."""
+        if self._source.lost == [None, None]:
+            return []
+        found, last = [], self._last_seq()
+        for stream, lost in enumerate(self._source.lost):
+            if lost and lost.length and (lost.seq or not self._is_live):
+                last += 1
+                seq, end = lost.seq or last, self._source.end(stream)
+                found.append(Item(seq, lost.at, STREAMS[stream], end, dropped=lost.length))
+        return sorted((item for item in found if item.seq > after), key=lambda item: item.seq)
+
+    def _last_seq(self) -> int:
+        """The number of the last record."""
+        source = self._source
+        counts = ((stream, source.count(stream)) for stream in (0, 1))
+        numbers = (source.record(stream, count - 1).seq for stream, count in counts if count)
+        return max(numbers, default=0)
 
     def _data(self, stream: int, start: int, end: int) -> Content:
         return self._source.data(stream, start, end - start) if start < end else b""

@@ -1,8 +1,9 @@
-"""Writes what was read from the job as numbered chunks."""
+"""Records what came from the job as numbered chunks."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from service.journal.layout import Layout
 from service.journal.pieces import pieces
@@ -15,12 +16,12 @@ GROW_S = 0.005  # how long a chunk grows by small reads, until somebody sees it
 
 
 class Writer:
-    """Cuts, numbers and stores chunks; small ones that come together become one."""
+    """Cuts, numbers and records chunks; small ones that come together become one."""
 
     __slots__ = ("_last", "_last_at", "_last_stream", "_layout", "_recent", "_store", "seq")
 
     def __init__(self, store: Store, recent: Recent) -> None:
-        """Write to a store, and to what followers read from memory."""
+        """Record what is in a store, there and in what followers read from memory."""
         self.seq = 0
         self._store = store
         self._layout: Layout = store.layout
@@ -29,18 +30,28 @@ class Writer:
         self._last_stream = 0
         self._last_at = 0.0
 
-    def add(self, stream: int, data: bytes) -> bool:
-        """Write `data`; returns whether there is a new chunk, of which followers are to know."""
-        if not self._store.has_room(len(data)):
-            self._store.lost[stream] += len(data)
+    def record(
+        self, stream: int, end: int, data: bytes | None = None, at: int | None = None
+    ) -> bool:
+        """Record what came, up to `end`; returns whether there is a new chunk, of which followers
+        are to know. `data` is what came: it must be given where somebody follows.
+        """
+        store = self._store
+        offset = store.ends[stream]
+        size = end - offset
+        if size <= 0:
             return False
         now = time.monotonic()
-        if (last := self._last) and self._may_grow(last, stream, len(data), now):
-            self._grow(last, stream, data)
+        if (last := self._last) and self._may_grow(last, stream, size, now):
+            self._grow(last, stream, size, data)
             return False
-        for piece in pieces(self._layout, self._store.ends[stream], data):
-            self._append(stream, piece)
+        look = partial(store.look, stream) if data is None else partial(_look, data, offset)
+        for length in pieces(self._layout, offset, size, look):
+            piece = None if data is None else look(store.ends[stream], length)
+            if not self._append(stream, length, piece, at):
+                break
         self._last_at = now
+        store.trim(stream)
         return True
 
     def freeze(self) -> None:
@@ -57,15 +68,24 @@ class Writer:
             and (last.end + size <= head or last.offset > head)
         )
 
-    def _grow(self, last: Record, stream: int, data: bytes) -> None:
-        record = Record(last.seq, last.at, last.offset, last.length + len(data))
-        if self._store.put(stream, record, data, is_new=False):
+    def _grow(self, last: Record, stream: int, size: int, data: bytes | None) -> None:
+        record = Record(last.seq, last.at, last.offset, last.length + size)
+        if self._store.put(stream, record, is_new=False):
             self._last = record
-            self._recent.grow(record, data)
+            if self._recent.is_on and data is not None:
+                self._recent.grow(record, data[:size])
 
-    def _append(self, stream: int, data: bytes) -> None:
-        record = Record(self.seq + 1, time.time_ns() // 1000, self._store.ends[stream], len(data))
-        if self._store.put(stream, record, data, is_new=True):
-            self.seq = record.seq
-            self._last, self._last_stream = record, stream
+    def _append(self, stream: int, size: int, data: bytes | None, at: int | None) -> bool:
+        at = at or time.time_ns() // 1000
+        record = Record(self.seq + 1, at, self._store.ends[stream], size)
+        if not self._store.put(stream, record, is_new=True):
+            return False
+        self.seq = record.seq
+        self._last, self._last_stream = record, stream
+        if self._recent.is_on and data is not None:
             self._recent.add(record, stream, data)
+        return True
+
+
+def _look(data: bytes, start: int, offset: int, size: int) -> bytes:
+    return data[offset - start : offset - start + size]

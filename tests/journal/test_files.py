@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.journal import Journal, remove, sizes
-from service.journal.file import path
+from service.journal.files import STEP_BYTES, path
 from service.journal.layout import Layout
 from service.journal.record import SIZE
 
@@ -113,15 +113,16 @@ async def test_a_job_without_output_has_no_blob_and_no_file(
     assert files(tmp_path) == []
 
 
-async def test_output_moves_to_a_file_when_it_grows(io_loop: object, tmp_path: Path) -> None:
+async def test_output_moves_to_files_when_it_grows(io_loop: object, tmp_path: Path) -> None:
     journal = Journal(tmp_path, ID, output_bytes=1 << 24)
     journal.write("stdout", b"x" * 16_384)
     assert files(tmp_path) == []
     journal.write("stdout", b"x")
-    assert files(tmp_path) == [path(tmp_path, ID)]
+    made = {path(tmp_path, ID), path(tmp_path, ID, "out")}
+    assert set(files(tmp_path)) == made
     reader = ended(journal, tmp_path)
     check_ended(reader, {"stdout": b"x" * 16_385, "stderr": b""}, 1 << 24)
-    assert files(tmp_path) == [path(tmp_path, ID)]
+    assert set(files(tmp_path)) == made
 
 
 async def test_output_moves_to_a_file_after_a_moment_and_back_at_the_end(
@@ -173,7 +174,7 @@ async def test_a_journal_that_is_given_up_leaves_all_in_its_file(
         journal.write("stdout", b"more")
 
 
-async def test_the_file_of_a_loud_job_stays_within_its_bounds(
+async def test_the_files_of_a_loud_job_stay_within_their_bounds(
     io_loop: object, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path, ID, output_bytes=1 << 20)
@@ -181,6 +182,8 @@ async def test_the_file_of_a_loud_job_stays_within_its_bounds(
     for _ in range(500):
         journal.write("stdout", chunk)
         journal.write("stderr", chunk)
+        ((_, size),) = list(sizes(tmp_path)) or [("", 0)]
+        assert size <= (2 << 20) + 2 * STEP_BYTES + 1_000_000
     journal.finish()
     journal.close()
     ((job_id, size),) = sizes(tmp_path)
@@ -188,7 +191,7 @@ async def test_the_file_of_a_loud_job_stays_within_its_bounds(
     assert 2 << 20 <= size <= 3 << 20
 
 
-async def test_forgetting_removes_the_file_and_readers_find_nothing(
+async def test_forgetting_removes_the_files_and_readers_find_nothing(
     io_loop: object, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path, ID, output_bytes=1 << 24)
@@ -198,6 +201,7 @@ async def test_forgetting_removes_the_file_and_readers_find_nothing(
     assert reader.read("stdout", 0, 10, of) == b"x" * 10
     remove(tmp_path, ID)
     remove(tmp_path, ID)
+    assert files(tmp_path) == []
     assert list(sizes(tmp_path)) == []
     assert reader.read("stdout", 10, 10, of) == b""
     assert reader.items() == []
@@ -208,14 +212,16 @@ async def test_files_are_for_their_owner_only(io_loop: object, tmp_path: Path) -
     journal = Journal(tmp_path, ID, output_bytes=1 << 24)
     journal.write("stdout", b"x" * 50_000)
     journal.close()
-    (file,) = files(tmp_path)
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert len(files(tmp_path)) == 2
+    for file in files(tmp_path):
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("name", ["journal", "out"])
 @pytest.mark.parametrize("spoil", ["truncate", "unlink", "overwrite"])
-async def test_a_job_that_spoils_its_own_file_still_ends(
-    io_loop: object, tmp_path: Path, spoil: str
+async def test_a_job_that_spoils_its_own_files_still_ends(
+    io_loop: object, tmp_path: Path, spoil: str, name: str
 ) -> None:
     for size in (100, 40_000):
         directory = tmp_path / str(size)
@@ -223,11 +229,11 @@ async def test_a_job_that_spoils_its_own_file_still_ends(
         journal.write("stdout", b"x" * size)
         await wait_until(lambda found=directory: files(found))
         if spoil == "truncate":
-            os.truncate(path(directory, ID), 0)
+            os.truncate(path(directory, ID, name), 0)
         elif spoil == "unlink":
-            path(directory, ID).unlink()
+            path(directory, ID, name).unlink()
         else:
-            path(directory, ID).write_bytes(b"\xff" * 10_000)
+            path(directory, ID, name).write_bytes(b"\xff" * 10_000)
         await asyncio.sleep(0)
         journal.write("stderr", b"more")
         journal.finish()

@@ -1,4 +1,4 @@
-"""A journal in its file."""
+"""The records of a journal in their file."""
 
 from __future__ import annotations
 
@@ -7,34 +7,40 @@ import struct
 from bisect import bisect_left
 from pathlib import Path
 
-from service.journal.layout import Layout
-from service.journal.record import SIZE, Record, pack, unpack
+from service.journal.layout import PAGE, Layout
+from service.journal.record import (
+    LOST_SIZE,
+    SIZE,
+    Record,
+    pack,
+    pack_lost,
+    unpack,
+    unpack_lost,
+)
 
-_HEADER = struct.Struct("<16sQ")
-_MAGIC = b"squall journal 1"
-_LOST = 64  # in the header: for each stream a record of what could not be written
+VERSION = 2
+_HEADER = struct.Struct("<15scQ")
+_MAGIC = b"squall journal "
+_LOST = 64  # in the header: for each stream what was lost
+_HEADER_SIZE = _LOST + 2 * LOST_SIZE
 
 
-def path(directory: Path, job_id: str) -> Path:
-    """Where a job's journal lies; the last part of an id is random."""
-    return directory / job_id[-2:] / f"{job_id}.journal"
+class Records:
+    """An open file of records, of both streams."""
 
-
-class File:
-    """An open file of a journal: one file a job, for both streams."""
-
-    __slots__ = ("_counts", "_ends", "_fd", "layout", "lost")
+    __slots__ = ("_counts", "_ends", "fd", "layout", "lost", "version")
 
     def __init__(self, fd: int, layout: Layout) -> None:
         """`create` and `open` are the ways to make one, which owns its descriptor."""
-        self._fd = fd
+        self.fd = fd
         self.layout = layout
+        self.version = VERSION
         self.lost: list[Record | None] = [None, None]
         self._counts = [0, 0]
         self._ends = [0, 0]
 
     @classmethod
-    def create(cls, path: Path, layout: Layout) -> File:
+    def create(cls, path: Path, layout: Layout) -> Records:
         """Make a file, and its directory where it has none; raises OSError and leaves no file."""
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -42,45 +48,36 @@ class File:
         except FileNotFoundError:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(path, flags, 0o600)
-        file = cls(fd, layout)
         try:
-            _pwrite(fd, _HEADER.pack(_MAGIC, layout.output_bytes).ljust(_LOST + 2 * SIZE, b"\0"), 0)
+            header = _HEADER.pack(_MAGIC, b"%d" % VERSION, layout.output_bytes)
+            # the room for what is lost is taken now: it is needed when the disk is full
+            _pwrite(fd, header.ljust(_HEADER_SIZE, b"\0"), 0)
         except OSError:
-            file.close()
+            os.close(fd)
             path.unlink()
             raise
-        return file
+        return cls(fd, layout)
 
     @classmethod
-    def open(cls, path: Path) -> File:
-        """Open a file to read; FileNotFoundError, also when its writer died before the header."""
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    def open(cls, path: Path, flags: int = os.O_RDONLY) -> Records:
+        """Open a file; FileNotFoundError, also when its writer died before the header."""
+        fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            header = os.pread(fd, _LOST + 2 * SIZE, 0)
-            if not header.startswith(_MAGIC):
+            header = os.pread(fd, _HEADER_SIZE, 0)
+            if not header.startswith(_MAGIC) or header[15:16] not in (b"1", b"2"):
                 raise FileNotFoundError(f"{path}: holds no journal")
-            file = cls(fd, Layout(_HEADER.unpack_from(header)[1]))
-            for stream in (0, 1):
-                start = _LOST + stream * SIZE
-                if found := unpack(header[start : start + SIZE]):
-                    file.lost[stream] = found[1]
-                count = file._counts[stream] = file._find_count(stream)
-                file._ends[stream] = file.record(stream, count - 1).end if count else 0
+            _, version, output_bytes = _HEADER.unpack_from(header)
+            records = cls(fd, Layout(output_bytes))
+            records.version = int(version)
+            records._find(header)
         except BaseException:
             os.close(fd)
             raise
-        return file
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether its descriptor is."""
-        return self._fd < 0
+        return records
 
     def close(self) -> None:
         """Close the descriptor."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        os.close(self.fd)
 
     def count(self, stream: int) -> int:
         """How many records the stream has had."""
@@ -97,46 +94,44 @@ class File:
             raise OSError(f"record {number} of the journal cannot be read")
         return found[1]
 
-    def data(self, stream: int, offset: int, size: int) -> bytes:
-        """Return bytes that are kept; zeros for what a power failure took."""
-        parts = []
-        while size:
-            place, there = self.layout.span(stream, offset, size)
-            parts.append(os.pread(self._fd, there, place).ljust(there, b"\0"))
-            offset, size = offset + there, size - there
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def put(self, stream: int, record: Record, data: bytes, is_new: bool) -> None:
-        """Add the bytes at the record's end; the record is new, or takes the last one's place.
+    def put(self, stream: int, record: Record, is_new: bool) -> None:
+        """Add a record, or let it take the last one's place.
 
         Raises OSError when the disk is full: then the record is not changed or not there.
         """
-        if len(data) <= self.layout.piece:  # what is longer is dropped as it comes
-            self._put_data(stream, record.end - len(data), data)
         number = self._counts[stream] - (not is_new)
         place, lap = self.layout.slot(stream, number)
-        _pwrite(self._fd, pack(record, lap), place)
+        _pwrite(self.fd, pack(record, lap), place)
         self._counts[stream], self._ends[stream] = number + 1, record.end
 
     def put_lost(self, stream: int, record: Record) -> None:
-        """Write down what could not be written; the header has room for it already."""
+        """Write down what was lost, in place of what was said of it before."""
         self.lost[stream] = record
-        _pwrite(self._fd, pack(record, 0), _LOST + stream * SIZE)
+        _pwrite(self.fd, pack_lost(record), _LOST + stream * LOST_SIZE)
 
-    def _put_data(self, stream: int, offset: int, data: bytes) -> None:
-        start, size = 0, len(data)
-        while start < size:
-            place, there = self.layout.span(stream, offset + start, size - start)
-            _pwrite(self._fd, data[start : start + there] if there < size else data, place)
-            start += there
+    def _find(self, header: bytes) -> None:
+        size, read = (SIZE, _unpack_lost_1) if self.version == 1 else (LOST_SIZE, unpack_lost)
+        for stream in (0, 1):
+            start = _LOST + stream * size
+            self.lost[stream] = read(header[start : start + size])
+            count = self._counts[stream] = self._find_count(stream)
+            self._ends[stream] = self.record(stream, count - 1).end if count else 0
 
     def _slot(self, stream: int, number: int) -> tuple[int, Record] | None:
         place, lap = self.layout.slot(stream, number)
-        found = unpack(os.pread(self._fd, SIZE, place))
+        found = unpack(os.pread(self.fd, SIZE, place))
         # the first slots are never written again; in the ring the lap on disk says more
         return found if found is None or lap or not found[0] else None
 
     def _find_count(self, stream: int) -> int:
+        """Return how many records there are: few, mostly, which one look shows."""
+        place, _ = self.layout.slot(stream, 0)
+        page = os.pread(self.fd, PAGE, place)
+        starts = range(0, PAGE, SIZE)
+        count = bisect_left(starts, True, key=lambda start: not unpack(page[start : start + SIZE]))
+        return count if count < len(starts) else self._find_large_count(stream)
+
+    def _find_large_count(self, stream: int) -> int:
         slots = self.layout.slots
         if self._slot(stream, slots - 1) is None:
             return bisect_left(
@@ -152,6 +147,11 @@ class File:
             return found is None or found[0] != lap
 
         return slots * lap + bisect_left(range(slots), True, key=is_older)
+
+
+def _unpack_lost_1(data: bytes) -> Record | None:
+    found = unpack(data)
+    return found[1] if found else None
 
 
 def _pwrite(fd: int, data: bytes, place: int) -> None:
