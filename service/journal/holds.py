@@ -12,7 +12,7 @@ from service.journal.recent import RECENT_BYTES, Recent
 GONE_S = 10.0  # so long the job waits for a reader that went away to come back
 CROSSED_S = 1.0  # one that is back may be seen before the end of its last connection is
 UNREAD_BYTES = 256 * 1024  # so much may be unread
-HELD_BYTES = 512 * 1024  # so much stays in memory: what is unread, and what may be asked for again
+HELD_BYTES = 576 * 1024  # so much stays in memory: what is unread, and a chunk more of each stream
 
 
 class Hold:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.journal import Item, Journal, holds
+from service.journal.layout import PIECE_BYTES
+from service.journal.recent import ITEM_COST
 
 from .model import ID
 
@@ -200,4 +202,27 @@ async def test_what_was_written_and_never_read_counts_as_dropped(
     journal.finish((100, 0))
     assert (journal.bytes("stdout"), journal.dropped("stdout")) == (100, 91)
     assert [item.dropped for item in journal.items()] == [0, 91]
+    journal.close()
+
+
+async def test_what_two_streams_bring_at_once_is_held_for_the_reader(
+    io_loop: object, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=2 * holds.UNREAD_BYTES)
+    journal.write("stdout", bytes(300_000))
+    reading = journal.follow(0, 1000, is_lossless=True)
+    found = list(await anext(reading))
+    while found[-1].seq < journal.seq:
+        found += await anext(reading)
+    more = asyncio.create_task(anext(reading))  # type: ignore[arg-type]
+    await asyncio.sleep(0)  # all that was there is taken
+    just_allowed = [bytes(16_384 - ITEM_COST)] * (holds.UNREAD_BYTES // 16_384)
+    assert all(journal.write("stdout", chunk) is None for chunk in just_allowed)
+    assert journal.write("stdout", bytes(PIECE_BYTES)) is not None
+    assert journal.write("stderr", bytes(PIECE_BYTES)) is not None
+    journal.finish()
+    found += await more
+    async for items in reading:
+        found += items
+    assert not any(item.dropped for item in found)
     journal.close()
