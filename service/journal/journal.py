@@ -65,17 +65,22 @@ class Journal(Reader):
             self._holds.expect()
 
     @classmethod
-    def take_over(cls, directory: Path, job_id: str, *, output_bytes: int) -> Journal:
+    def take_over(
+        cls, directory: Path, job_id: str, *, output_bytes: int, is_awaited: bool = False
+    ) -> Journal:
         """Go on with what a writer left that was killed, or closed it unfinished; it is kept.
 
         The writer must be dead beyond doubt: reaped, not just out of reach. What it took and did
         not record is recorded now. Nothing there is an empty journal. Raises OSError when it
         can't be done now, and ValueError for what another version began.
+
+        With `is_awaited` the job waits for a reader that wants every byte, and lost its connection
+        with the writer: it misses nothing where the last 512 KiB of a stream are kept.
         """
         files = Files.take_over(directory, job_id, _layout(output_bytes))
         if files is not None:
             output_bytes = files.layout.output_bytes
-        journal = cls(directory, job_id, output_bytes=output_bytes)
+        journal = cls(directory, job_id, output_bytes=output_bytes, is_awaited=is_awaited)
         if files is not None:
             journal._go_on(files)
         journal.keep()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -226,3 +226,33 @@ async def test_what_two_streams_bring_at_once_is_held_for_the_reader(
         found += items
     assert not any(item.dropped for item in found)
     journal.close()
+
+
+async def test_a_reader_gets_every_byte_over_a_handover(io_loop: object, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, ID, output_bytes=1 << 20)
+    found: list[Item] = []
+    writing = asyncio.create_task(write_all(journal))
+    found += await read(journal, stop_at=4)
+    written = journal.bytes("stdout")
+    assert journal.keep() and not writing.done()
+    writing.cancel()
+    journal._timers.close()
+    journal._store._source.close()  # type: ignore[union-attr]
+    second = Journal.take_over(tmp_path, ID, output_bytes=1 << 20, is_awaited=True)
+    pause = second.write("stdout", expected()[written : written + 10])
+    assert pause is not None
+    writing = asyncio.create_task(write_rest(second, pause, expected()[written + 10 :]))
+    found += await read(second, found[-1].seq)
+    assert content(found) == expected()
+    await writing
+    second.close()
+    journal._holds.close()
+
+
+async def write_rest(journal: Journal, pause: Awaitable[None], data: bytes) -> None:
+    await pause
+    for start in range(0, len(data), len(CHUNK)):
+        pause_ = journal.write("stdout", data[start : start + len(CHUNK)])
+        if pause_ is not None:
+            await pause_
+    journal.finish()
