@@ -314,6 +314,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ] = NOTHING
     stderr: Annotated[Stream, _is("Standard error", "As `stdout`.")] = NOTHING
     rerun_of: Annotated[str | None, _is("Rerun of", "The job that this one runs again.")] = None
+    handovers: Annotated[
+        int, _is("Handovers", "How often a new process of squall has taken it over while it ran.")
+    ] = 0
 
     @property
     def has_ended(self) -> bool:

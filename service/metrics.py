@@ -34,8 +34,9 @@ class Metrics:
         """Open the mapped files; before any other metric is made in this process."""
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._directory = str(directory)
         # files named by the port, not by the pid: there are never more than processes
+        self._name = str(port)
         values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
-            lambda: str(port)
+            lambda: self._name
         )
         none = CollectorRegistry()
         self.ended = Counter(
@@ -77,6 +78,10 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self.streams.set(0)
+
+    def leave(self) -> None:
+        """Leave the files to the next process of this port; what is still counted is beside."""
+        self._name += ".left"
 
     def job_ended(self, end: End, created_at: str) -> None:
         """Note how a job ended that was accepted at `created_at`."""

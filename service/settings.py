@@ -72,6 +72,8 @@ class JobsSettings(msgspec.Struct, frozen=True):
     """Bytes kept of each output stream of a job that doesn't say: half head, half tail."""
     drain: Seconds = 30.0
     """Seconds that running jobs have to finish after TERM before they are stopped."""
+    survive: bool = True
+    """Whether a running job goes on when its process dies or is replaced; see docs/survival.md."""
     cgroup: str = ""
     """A directory of cgroup version 2 that the service may write: each job then has a cgroup of its
     own there, which nothing that it starts can leave. A start then takes some 20 ms."""

@@ -25,12 +25,12 @@ MAY_IMPORT = {
     "descriptors": set(),
     "connections": {"errors"},
     "tasks": {"errors"},
-    "guard": set(),
+    "guard": {"errors"},
     "journal": BOTTOM,
     "ledger": BOTTOM,
     "metrics": BOTTOM,
     "peers": {"errors", "ledger", "proc", "state"},
-    "running": BOTTOM | {"journal", "ledger", "peers", "proc", "settings", "tasks"},
+    "running": BOTTOM | {"guard", "journal", "ledger", "peers", "proc", "settings", "tasks"},
     "output": BOTTOM | {"journal", "ledger", "peers", "running"},
     "web": BOTTOM
     | {

@@ -157,6 +157,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def take_over(self, owner: str, ids: Sequence[str]) -> list[Claim]:
+        """Count a handover for those of this owner's jobs that have not ended.
+
+        Returns what is needed to run them on, which is without the stdin that they have got.
+        """
+        ...
+
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run; what was written before changes nothing.
 

@@ -29,6 +29,7 @@ SCRIPTS = {
     3: "003-search.sql",
     4: "004-processes.sql",
     5: "005-rerun.sql",
+    6: "006-handovers.sql",
 }
 
 

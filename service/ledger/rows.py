@@ -13,7 +13,7 @@ from service.ledger.stored import read_spec, read_stdin, read_usage
 COLUMNS = (
     "id, state, owner, spec, created_at, started_at, finished_at, duration, pid, cancel_requested,"
     " has_timed_out, reason, error, exit_code, signal, usage, stdout_bytes, stdout_dropped,"
-    " stderr_bytes, stderr_dropped, rerun_of"
+    " stderr_bytes, stderr_dropped, rerun_of, handovers"
 )
 
 SPEC = COLUMNS.split(", ").index("spec")
@@ -93,6 +93,7 @@ def job_of(
     stderr_bytes: int,
     stderr_dropped: int,
     rerun_of: str | None,
+    handovers: int,
 ) -> Job:
     """Return a job from its `COLUMNS`."""
     asked = read_spec(spec)
@@ -122,6 +123,7 @@ def job_of(
         stdout=Stream(stdout_bytes, stdout_dropped) if stdout_bytes else NOTHING,
         stderr=Stream(stderr_bytes, stderr_dropped) if stderr_bytes else NOTHING,
         rerun_of=rerun_of,
+        handovers=handovers,
     )
 
 

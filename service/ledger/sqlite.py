@@ -203,6 +203,14 @@ class SqliteLedger:
 
         return await self._writes.call(write)
 
+    async def take_over(self, owner: str, ids: Sequence[str]) -> list[Claim]:
+        """Count a handover for those of this owner's jobs that have not ended."""
+
+        def write() -> list[Claim]:
+            return statements.take_over(self._db, owner, ids)
+
+        return await self._writes.call(write)
+
     async def start(self, starts: Sequence[Start]) -> None:
         """Write down that claimed jobs run."""
         writes = [partial(statements.start, self._db, start) for start in starts]

@@ -113,6 +113,17 @@ def unclaim(db: apsw.Connection, owner: str, ids: Sequence[str]) -> list[str]:
     return cancelled
 
 
+def take_over(db: apsw.Connection, owner: str, ids: Sequence[str]) -> list[Claim]:
+    """Count a handover for those of an owner's jobs that have not ended."""
+    rows = db.execute(
+        "UPDATE jobs SET handovers = handovers + 1 WHERE owner = ? AND finished_at IS NULL"
+        " AND id IN (SELECT value FROM json_each(?)) RETURNING id, spec,"
+        " CASE stdin WHEN CAST('\"open\"' AS BLOB) THEN stdin END, created_at",
+        (owner, encode(list(ids)).decode()),
+    ).fetchall()
+    return [claim_of(*row) for row in rows]
+
+
 def start(db: apsw.Connection, start: Start) -> None:
     """Write down that a claimed job runs; ValueError when it cannot."""
     db.execute(

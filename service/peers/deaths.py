@@ -17,12 +17,12 @@ from service.state import StateDir
 log = logging.getLogger(__name__)
 
 
-def sign(lock: int) -> None:
-    """Write into our locked file who we are."""
-    found = proc.stat(os.getpid())
+def sign(lock: int, holder: int) -> None:
+    """Write into our locked file with whose death its lock is free, and who we are."""
+    found = proc.stat(holder)
     ticks = found.start_ticks if found else 0
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()} {ticks}\n".encode(), 0)
+    os.pwrite(lock, f"{holder} {ticks} {os.getpid()}\n".encode(), 0)
 
 
 class Deaths:
@@ -60,7 +60,7 @@ class Deaths:
 
     def _open(self, port: int) -> int | None:
         try:
-            pid, ticks = map(int, self._state.lock(port).read_text().split())
+            pid, ticks, _ = map(int, self._state.lock(port).read_text().split())
             fd = os.pidfd_open(pid)
         except (ValueError, FileNotFoundError, ProcessLookupError):
             return None  # nobody, or one that has not signed yet

@@ -35,16 +35,29 @@ NEWS_DELAY_S = 0.002
 class Peers:
     """This process among the others, each named by its port."""
 
-    def __init__(self, state: StateDir, port: int, ports: list[int]) -> None:
-        """Join: take this port's lock for as long as the process lives; SettingsError if taken."""
+    def __init__(
+        self,
+        state: StateDir,
+        port: int,
+        ports: list[int],
+        *,
+        lock: int | None = None,
+        is_guarded: bool = False,
+    ) -> None:
+        """Join: take this port's lock for as long as the process lives; SettingsError if taken.
+
+        `lock` is that of the process before, where a guard has held it; who `is_guarded` is dead
+        when the guard is.
+        """
         self._state = state
         self._port = port
         self._others = {other: os.fspath(state.notices(other)) for other in ports if other != port}
+        self._has_left = False
         self._news_timer: asyncio.TimerHandle | None = None
-        self._lock = _locked(state.lock(port), wait_s=10.0)
-        if self._lock is None:
+        self.lock = _locked(state.lock(port), wait_s=10.0) if lock is None else lock
+        if self.lock is None:
             raise SettingsError(f"another process of {state.path} runs as {port}")
-        sign(self._lock)
+        sign(self.lock, os.getppid() if is_guarded else os.getpid())
         self._deaths = Deaths(state, self._others)
         self._board = _board(state)
         self._board[port] = 0
@@ -62,21 +75,29 @@ class Peers:
         """
         self._deaths.watch(on_death)
 
+    def leave(self) -> None:
+        """Hear and say no more, as the next process of this port does; others may still be told."""
+        if not self._has_left:
+            self._has_left = True
+            self._deaths.close()
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._board[self._port] = 0
+            self._state.notices(self._port).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Leave; the lock goes last."""
-        self._deaths.close()
-        asyncio.get_running_loop().remove_reader(self._socket)
+        self.leave()
         if self._news_timer:
             self._news_timer.cancel()
-        self._board[self._port] = 0
         self._board.close()
         self._socket.close()
-        self._state.notices(self._port).unlink(missing_ok=True)
-        if self._lock is not None:
-            os.close(self._lock)
+        if self.lock is not None:
+            os.close(self.lock)
 
     def say(self, flag: int, is_true: bool) -> None:
         """Say of this process that it KNOWS_OF_WORK or WANTS_NEWS, or no longer does."""
+        if self._has_left:
+            return
         said = self._board[self._port]
         self._board[self._port] = said | flag if is_true else said & ~flag
 

@@ -21,6 +21,8 @@ SETTLE_S = 2.1
 # As many others must serve when a process is stopped: two, in case one of them dies just then.
 OTHERS = 2
 STARTUP_S = 2.0
+# What a guard says when the process that it has started for a reload refuses to run.
+NOTHING_REPLACED = "nothing is replaced"
 START_S = 10.0
 
 
@@ -43,7 +45,8 @@ def reload(loaded: Loaded, *, progress: Progress = silent) -> None:
         began = time.monotonic()  # a clock that is stepped meanwhile makes nobody wait
         ready_at = {p.name: began - p.uptime + STARTUP_S for p in programs if p.uptime is not None}
         for process in programs:
-            _wait_until_others_serve(process.name, ready_at)
+            if not settings.jobs.survive:
+                _wait_until_others_serve(process.name, ready_at)
             # as it is now: it may have died, and been started anew, while the others were replaced
             now = supervisor.program(f"{process.group}:{process.name}")
             _restart(supervisor, files, now, settings, progress)
@@ -95,13 +98,13 @@ def _restart(
     progress: Progress,
 ) -> None:
     full_name = f"{process.group}:{process.name}"
-    since = time.time()
+    since, said = time.time(), _Said(files.state.log / f"{process.name}.out")
     if process.guard_pid is None:
         supervisor.start(full_name)
     elif process.state != "stopping":
         # supervisord takes an end within startsecs for a failure
         wait_until(lambda: supervisor.program(full_name).state != "starting", START_S)
-        progress(process.name, "draining")
+        progress(process.name, "replacing" if settings.jobs.survive else "draining")
         supervisor.signal(full_name, "HUP")
 
     def is_back() -> bool:
@@ -109,6 +112,10 @@ def _restart(
         refuses = process.state != "stopping" and now.guard_pid != process.guard_pid is not None
         if refuses or now.state in ("backoff", "fatal"):
             raise ProgramError(why_failed(files, now.name, since))
+        if said.has(NOTHING_REPLACED):
+            raise ProgramError(
+                f"{said.since()}\n{now.name} runs on as before, and so do the others after it"
+            )
         return now.pid not in (None, process.pid) and health.is_ready(now, settings)
 
     if not wait_until(is_back, conf.stop_seconds(settings)):
@@ -118,6 +125,22 @@ def _restart(
         if not wait_until(is_back, READY_S):
             raise ProgramError(f"{process.name} does not come back; see {files.state.log}")
     progress(process.name, "ready")
+
+
+class _Said:
+    """What a guard, and what it starts, writes from now on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = path.stat().st_size if path.exists() else 0
+
+    def since(self) -> str:
+        text = self._path.read_bytes() if self._path.exists() else b""
+        # it may have been rotated meanwhile
+        return text[self._size if len(text) >= self._size else 0 :].decode(errors="replace").strip()
+
+    def has(self, words: str) -> bool:
+        return words in self.since()
 
 
 def _reload_nginx(supervisor: Supervisor, files: ProgramFiles, front: Path) -> None:

@@ -70,12 +70,12 @@ class Supervisor:
 
     def programs(self) -> list[Program]:
         """Return every child, the processes of the service first, by port."""
-        found = [_program(info) for info in self._call("supervisor.getAllProcessInfo")]
+        found = [self._program(info) for info in self._call("supervisor.getAllProcessInfo")]
         return sorted(found, key=lambda program: (program.group != "service", program.name))
 
     def program(self, name: str) -> Program:
         """Return one child by its full name: `service:8885`, `nginx`."""
-        return _program(self._call("supervisor.getProcessInfo", name))
+        return self._program(self._call("supervisor.getProcessInfo", name))
 
     def start(self, name: str) -> None:
         """Have a child started at once that does not run; returns before it is up."""
@@ -90,6 +90,31 @@ class Supervisor:
     def shut_down(self) -> None:
         """Have everything stopped in order; returns at once."""
         self._call("supervisor.shutdown")
+
+    def _program(self, info: dict[str, Any]) -> Program:
+        pid = guard = info["pid"] or None
+        if info["group"] == "service":
+            pid = None if guard is None else self._process(info["name"], guard)
+        else:
+            guard = None
+        age = processes.age(pid) if pid else None
+        return Program(
+            name=info["name"],
+            group=info["group"],
+            state=info["statename"].lower(),
+            pid=pid,
+            guard_pid=guard,
+            uptime=age,
+            has_ended=bool(info["stop"]),
+        )
+
+    def _process(self, port: str, guard: int) -> int | None:
+        """Return the child of a guard that has signed as its process, while it lives."""
+        try:
+            pid = int((self._socket.parent / f"{port}.lock").read_text().split()[2])
+        except (OSError, ValueError, IndexError):
+            return None  # it is just starting
+        return pid if processes.is_alive(pid) and processes.parent(pid) == guard else None
 
     def _call(self, method: str, *args: Any) -> Any:
         transport = _Transport(None, None, f"unix://{self._socket}")
@@ -212,24 +237,6 @@ def _is_there(socket: Path) -> bool:
 def _argv(files: ProgramFiles) -> list[str]:
     # -P: nothing in the working directory takes a module's place
     return [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(files.supervisord_conf)]
-
-
-def _program(info: dict[str, Any]) -> Program:
-    pid = guard = info["pid"] or None
-    if info["group"] == "service":
-        pid = next(iter(processes.children(guard)), None) if guard else None
-    else:
-        guard = None
-    age = processes.age(pid) if pid else None
-    return Program(
-        name=info["name"],
-        group=info["group"],
-        state=info["statename"].lower(),
-        pid=pid,
-        guard_pid=guard,
-        uptime=age,
-        has_ended=bool(info["stop"]),
-    )
 
 
 def _link() -> Path:

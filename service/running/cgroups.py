@@ -1,14 +1,15 @@
 """A cgroup (version 2) for each job, where the operator has given a place for them.
 
 A process can drop its environment and leave its group and session, but not its cgroup. Those of
-one owner's jobs lie in a directory of the owner's, so that whoever clears up after it kills them
-all by one write; see cgroups(7), cgroup.kill.
+one owner's jobs lie in a directory of the owner's, so that whoever clears up after it finds them;
+see cgroups(7), cgroup.kill.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import executor
@@ -43,20 +44,24 @@ class Cgroups:
             raise SettingsError(f"jobs.cgroup: {self._place} cannot be used: {exc}") from exc
         log.info("each job has a cgroup of its own in %s", directory)
 
-    def clear(self, owner: str, timeout_s: float = 5.0) -> bool:
-        """Kill all that is left of an owner's jobs; blocks. Returns whether all is gone in time."""
+    def clear(self, owner: str, spared: Collection[Path] = (), timeout_s: float = 5.0) -> bool:
+        """Kill all that is left of an owner's jobs, but for those whose cgroups are spared; blocks.
+
+        Returns whether all is gone in time.
+        """
         directory = self.of(owner)
         if not directory.exists():
             return True
+        found = [job for job in directory.iterdir() if job.is_dir() and job not in spared]
+        for job in found:
+            (job / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + timeout_s
-        (directory / "cgroup.kill").write_text("1")
-        while "populated 1" in (directory / "cgroup.events").read_text():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(LOOK_AGAIN_S)
-        for job in directory.iterdir():
-            if job.is_dir():
-                job.rmdir()
+        for job in found:
+            while "populated 1" in (job / "cgroup.events").read_text():
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(LOOK_AGAIN_S)
+            job.rmdir()
         return True
 
     def remove(self, owner: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from service import jobs
@@ -15,8 +15,11 @@ from service.ledger import Leader, Ledger
 from service.peers.notices import Peers
 from service.running import orphans
 from service.running.cgroups import Cgroups
+from service.running.run import Run
 
 log = logging.getLogger(__name__)
+
+_NONE: Mapping[str, Run] = {}
 
 
 class Recovery:
@@ -32,9 +35,9 @@ class Recovery:
         self._owner = owner
         self._cgroups = cgroups
 
-    async def clear_up_here(self) -> None:
-        """End what our predecessor left; we hold its lock."""
-        await self._clear_up(self._owner)
+    async def clear_up_here(self, runs: Mapping[str, Run]) -> None:
+        """End what our predecessor left, but for the runs that go on; we hold its lock."""
+        await self._clear_up(self._owner, runs)
 
     async def look(self) -> int:
         """End what others left that are dead; return how many jobs were lost.
@@ -55,14 +58,15 @@ class Recovery:
         with self._peers.if_dead(int(owner)) as is_dead:
             return await self._clear_up(owner) if is_dead else 0
 
-    async def _clear_up(self, owner: str) -> int:
+    async def _clear_up(self, owner: str, runs: Mapping[str, Run] = _NONE) -> int:
         """The commands are killed first: a job is not lost while it may still do something."""
-        unfinished = await self._ledger.unfinished(owner)
+        unfinished = [job for job in await self._ledger.unfinished(owner) if job.id not in runs]
         if not unfinished:
             return 0
-        leaders = await self._ledger.leaders(owner)
+        leaders = [one for one in await self._ledger.leaders(owner) if one.job_id not in runs]
         ids = [job.id for job in unfinished]
-        if not await asyncio.to_thread(self._kill, owner, ids, leaders):
+        spared = [run.cgroup for run in runs.values() if run.cgroup is not None]
+        if not await asyncio.to_thread(self._kill, owner, ids, leaders, spared):
             log.error("some processes of the jobs that %s left could not be killed", owner)
         ends = await asyncio.to_thread(self._ends, unfinished)
         # all at once: they are written together
@@ -72,9 +76,13 @@ class Recovery:
         )
         return _judge(owner, unfinished, written)
 
-    def _kill(self, owner: str, ids: Sequence[str], leaders: Sequence[Leader]) -> bool:
+    def _kill(
+        self, owner: str, ids: Sequence[str], leaders: Sequence[Leader], spared: Sequence[Path]
+    ) -> bool:
         # what one can't do keeps the other from nothing
-        is_clear = _tried(owner, lambda: self._cgroups is None or self._cgroups.clear(owner))
+        is_clear = self._cgroups is None
+        if (cgroups := self._cgroups) is not None:
+            is_clear = _tried(owner, lambda: cgroups.clear(owner, spared))
         return _tried(owner, lambda: orphans.kill(ids, leaders)) and is_clear
 
     def _ends(self, unfinished: Sequence[Job]) -> list[End]:

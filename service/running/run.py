@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 import os
 import pwd
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sized
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 import executor
-from executor import PIPE, Limits, Result, Subprocess
+from executor import Handover, Limits, OutputState, Result, Subprocess
 from service import jobs
-from service.errors import Conflict, NoRoom, StdinGap
+from service.errors import Conflict, NoRoom
 from service.jobs import NOTHING, End, Reason, State, Stdin, Stream, Usage
 from service.journal import Journal
 from service.ledger import Claim, Start
 from service.running import orphans
+from service.running.stdin import OpenStdin, given
 
 log = logging.getLogger(__name__)
 
 RLIMITS = ("address_space", "cpu_seconds", "open_files", "processes", "file_size", "core_size")
+
+
+class Keeper(Protocol):
+    """Who sees to it that a run outlives this process."""
+
+    def changed(self, run: Run, handover: Handover | None = None) -> None:
+        """What `snapshot` returns has changed, or is about to."""
+
+    def stdin_closed(self, run: Run) -> None:
+        """The command is to see the end of its stdin."""
+
+    async def reap(self, run: Run) -> tuple[int, executor.Usage | None] | None:
+        """Return the wait status of a command that is another process's child by now."""
+
+
+class Snapshot(msgspec.Struct):
+    """What the next process must know of a run, beside its job in the ledger and its descriptors.
+
+    `handover` is what executor's Handover makes of itself. Written and read by different versions:
+    fields are only added, with defaults.
+    """
+
+    started_at: str
+    handover: dict[str, Any]
+    error: str | None = None
+    is_stdin_ending: bool = False
 
 
 class Inherited(NamedTuple):
@@ -48,8 +78,10 @@ class Run:
         "_error",
         "_inherited",
         "_is_unwanted",
+        "_keeper",
         "_on_end",
         "_process",
+        "_stdin",
         "cancel_requested",
         "content",
         "created_at",
@@ -68,8 +100,9 @@ class Run:
         journal: Journal,
         inherited: Inherited,
         on_end: Callable[[Run], None],
+        keeper: Keeper | None = None,
     ) -> None:
-        """Nothing runs before `start`."""
+        """Nothing runs before `start` or `take_over`."""
         self.id = claim.id
         self.spec = claim.spec
         self.created_at = claim.created_at
@@ -82,6 +115,8 @@ class Run:
         self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._inherited = inherited
         self._on_end = on_end
+        self._keeper = keeper
+        self._stdin: OpenStdin | None = None
         self._error: str | None = None
         self._is_unwanted = False
         self._process: Subprocess[bytes] | None = None
@@ -108,6 +143,12 @@ class Run:
             and (self.end.reason in ("timeout", "cancelled"))
         )
 
+    @property
+    def cgroup(self) -> Path | None:
+        """The cgroup that is this command's own, where it has one."""
+        cgroup = self._process.handover().cgroup if self._process else None
+        return None if cgroup is None else Path(cgroup)
+
     def start(self) -> Start | None:
         """Start the command; None when that can't be or shall not be, and the job has ended so.
 
@@ -117,14 +158,11 @@ class Run:
             self._finish("cancelled", "cancelled")
             return None
         try:
-            self._process = self._subprocess()
-            started_at = jobs.now()  # before it starts, from when on its duration is counted
-            self._process.start()
+            self._process, started_at = self._started()
         except executor.NoRoom as exc:
-            self._process = None
+            self._close_stdin()
             raise NoRoom(f"no room to start a command: {exc.strerror}") from exc
         except Exception as exc:  # whatever it is, the job can't stay without an end
-            self._process = None
             if not isinstance(exc, OSError | ValueError):
                 log.exception("job %s could not be started", self.id)
             self._finish("failed", "spawn_error", error=_why(exc))
@@ -132,6 +170,69 @@ class Run:
         self.started_at = started_at
         self._tell_begun()
         return Start(self.id, self._process.pid or 0, started_at)
+
+    def take_over(self, snapshot: Snapshot, descriptors: Mapping[str, int]) -> Start:
+        """Go on with a command that another process has started; it owns the descriptors then.
+
+        Raises what it meets; then they are the caller's as before, and the command runs on.
+        """
+        fds = dict(descriptors)
+        try:
+            if self.spec.stdin == "open" and "input" in fds:
+                pipe, file = fds.pop("stdin", -1), fds.pop("input")
+                is_ending = snapshot.is_stdin_ending
+                self._stdin = OpenStdin(pipe, file, self._stdin_closed)
+                self._stdin.go_on(is_ending=is_ending)
+            handover = Handover.from_dict({"args": self.spec.args, **snapshot.handover}, fds)
+            self._process = Subprocess.take_over(
+                self._counted(handover),
+                self._ended,
+                reap=self._reap,
+                stop=_stop(self.spec.stop),
+                **self._followed(),
+            )
+        except BaseException:
+            if self._stdin is not None:
+                self._stdin.let_go()
+            raise
+        self._error = snapshot.error
+        self.started_at = snapshot.started_at
+        self._tell_begun()
+        return Start(self.id, handover.pid, snapshot.started_at)
+
+    def snapshot(self, handover: Handover | None = None) -> tuple[Snapshot, dict[str, int]]:
+        """Return what `take_over` needs, at this moment or as of a handover; RuntimeError when
+        nothing runs.
+        """
+        if self._process is None or self.started_at is None:
+            raise RuntimeError("the job does not run")
+        handover = handover or self._process.handover()
+        fds = dict(handover.descriptors)
+        if self._stdin is not None:
+            fds |= self._stdin.descriptors
+        plain = handover.to_dict()
+        del plain["args"]
+        is_ending = self._stdin is not None and self._stdin.is_ending
+        return Snapshot(self.started_at, plain, self._error, is_ending), fds
+
+    def release(self) -> tuple[int, int]:
+        """Let go of the command without a signal, for the next process to take over.
+
+        Returns its pid and a pidfd, which is the caller's. RuntimeError when nothing runs.
+        """
+        if self._process is None:
+            raise RuntimeError("the job does not run")
+        handover = self._process.release()
+        fds = dict(handover.descriptors)
+        if self._stdin is not None:
+            fds |= self._stdin.let_go()
+        pidfd = fds.pop("pidfd")
+        for fd in fds.values():
+            os.close(fd)
+        self.journal.close()
+        if not self.written.done():
+            self.written.set_result(None)
+        return handover.pid, pidfd
 
     def cancel(self, error: str | None = None) -> None:
         """Stop the command, or keep it from starting; of no effect once it has ended.
@@ -162,38 +263,29 @@ class Run:
         """Raise Conflict unless the command runs and its stdin was asked to be open, StdinGap when
         it has not got all that comes before `offset`.
         """
-        self._open_stdin()
-        if offset is not None and offset > self.stdin_bytes:
-            raise StdinGap(self.stdin_bytes)
+        self._open_stdin().check(offset)
 
     async def write_stdin(self, data: bytes, offset: int | None = None) -> None:
-        """Write to the command's open stdin as fast as it reads; Conflict when that can't be.
+        """Write to the command's open stdin as fast as it reads; Conflict when that can't be,
+        NoRoom without memory for it.
 
         `offset` says how many bytes come before these: those that were written already are left
         out. What was written is counted at once, and goes out in this order, whoever waits for it.
         """
-        self.check_stdin(offset)
-        if offset is not None:
-            data = data[self.stdin_bytes - offset :]
-        if not data:
-            return
-        try:
-            writing = self._open_stdin().write(data)
-            self.stdin_bytes += len(data)
-            await writing
-        except (BrokenPipeError, ValueError) as exc:
-            raise Conflict("nobody reads the job's stdin any more") from exc
+        await self._open_stdin().write(data, offset)
 
     def close_stdin(self) -> None:
         """End the command's open stdin; Conflict when it has none."""
-        self._open_stdin().close_stdin()
+        self._open_stdin().end()
+        if self._keeper is not None:
+            self._keeper.changed(self)
 
-    def _open_stdin(self) -> Subprocess[bytes]:
+    def _open_stdin(self) -> OpenStdin:
         if self.spec.stdin != "open":
             raise Conflict("the job was not submitted with 'stdin': 'open'")
-        if self._process is None or self.end is not None:
+        if self._process is None or self._stdin is None or self.end is not None:
             raise Conflict("the job is not running")
-        return self._process
+        return self._stdin
 
     def signal(self, number: int) -> None:
         """Signal the command's process group; Conflict unless it runs."""
@@ -201,34 +293,73 @@ class Run:
             raise Conflict("the job is not running")
         self._process.send_signal(number)
 
-    def _subprocess(self) -> Subprocess[bytes]:
-        spec = self.spec
-        return Subprocess(
-            self._ended,
-            timeout=-1 if spec.timeout is None else spec.timeout,
-            stop=_stop(spec.stop),
-            **self._stdin(),
-            max_output=0,
-            on_output=self._record,
-            limits=_limits(spec.limits),
-            kill_group=True,
-            umask=self._inherited.umask,
-            soft_open_files=self._inherited.soft_open_files,
-            cgroup=self._inherited.cgroup,
-            args=spec.args,
-            env={**base_environment(), **spec.env, orphans.MARK: self.id},
-            cwd=spec.cwd or base_environment()["HOME"],
-        )
+    def _started(self) -> tuple[Subprocess[bytes], str]:
+        """Return the command, running, and since when."""
+        spec, stdin = self.spec, self._their_stdin()
+        try:
+            process = Subprocess(
+                self._ended,
+                timeout=-1 if spec.timeout is None else spec.timeout,
+                stop=_stop(spec.stop),
+                stdin=stdin,
+                limits=_limits(spec.limits),
+                umask=self._inherited.umask,
+                soft_open_files=self._inherited.soft_open_files,
+                cgroup=self._inherited.cgroup,
+                args=spec.args,
+                env={**base_environment(), **spec.env, orphans.MARK: self.id},
+                cwd=spec.cwd or base_environment()["HOME"],
+                **self._followed(),
+            )
+            started_at = jobs.now()  # before it starts, from when on its duration is counted
+            process.start()
+            return process, started_at
+        finally:
+            if stdin >= 0:
+                os.close(stdin)
 
-    def _stdin(self) -> dict[str, Any]:
+    def _followed(self) -> dict[str, Any]:
+        """Return the options of a command that runs, whoever has started it."""
+        options = {"max_output": 0, "kill_group": True, "on_output": self._record}
+        options["read"] = self.journal.read_pipe
+        if self._keeper is not None:
+            options["on_change"] = self._about_to_change
+        return options
+
+    def _their_stdin(self) -> int:
+        """Open what the command reads; DEVNULL for nothing."""
         match self.spec.stdin:
             case None:
-                return {}
+                return executor.DEVNULL
             case Stdin() as stdin:
-                return {"input": stdin.content()}
-        return {"stdin": PIPE}
+                return given(stdin.content())
+        theirs, self._stdin = OpenStdin.create(self._stdin_closed)
+        return theirs
 
-    def _record(self, stream: str, chunk: bytes) -> Awaitable[None] | None:
+    def _stdin_closed(self) -> None:
+        if self._keeper is not None:
+            self._keeper.stdin_closed(self)
+
+    def _close_stdin(self) -> None:
+        if self._stdin is not None:
+            self.stdin_bytes = self._stdin.bytes
+            self._stdin.close()
+
+    def _about_to_change(self, handover: Handover) -> None:
+        if self._keeper is not None:
+            self._keeper.changed(self, handover)
+
+    async def _reap(self) -> tuple[int, executor.Usage | None] | None:
+        return await self._keeper.reap(self) if self._keeper is not None else None
+
+    def _counted(self, handover: Handover) -> Handover:
+        """What was taken out of the pipes is in the journal, also what nobody had time to count."""
+        stdout = OutputState(self.journal.bytes("stdout"))
+        return dataclasses.replace(
+            handover, stdout=stdout, stderr=OutputState(self.journal.bytes("stderr"))
+        )
+
+    def _record(self, stream: str, chunk: Sized) -> Awaitable[None] | None:
         try:
             return self.journal.write(stream, chunk)
         except Exception as exc:
@@ -249,6 +380,7 @@ class Run:
         error: str | None = None,
         result: Result[bytes] | None = None,
     ) -> None:
+        self._close_stdin()
         written = (result.stdout_total, result.stderr_total) if result else (0, 0)
         stdout, stderr = self._finish_output(written)
         status = result.status if result else None

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.errors import Conflict, LedgerError, NoRoom
+from service.guard.process import Held, Link
 from service.jobs import End, Job, Spec, StoredSpec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start
@@ -22,6 +23,7 @@ from service.peers.notices import Peers
 from service.peers.waiters import Waiters
 from service.running.cgroups import Cgroups
 from service.running.claiming import Claiming
+from service.running.handover import Handovers, close, unpack
 from service.running.recording import Recording
 from service.running.recovery import Recovery
 from service.running.run import Inherited, Run
@@ -33,6 +35,7 @@ from service.tasks import Background, Tasks
 log = logging.getLogger(__name__)
 
 LOOK_INTERVAL_S = 1.0
+LEFT_LOOK_S = 0.2  # of one that has left, which nobody tells of anything
 STOPPED = "stopped because the service was stopped"
 
 
@@ -60,15 +63,21 @@ class Runner:
         *,
         slots: Slots,
         inherited: Inherited,
+        link: Link | None = None,
         cgroups: Cgroups | None = None,
         on_end: Callable[[End, str], None] = lambda end, created_at: None,
     ) -> None:
-        """Nothing happens before `start`. `on_end(end, created_at)` is called for each job."""
+        """Nothing happens before `start`. `on_end(end, created_at)` is called for each job.
+
+        With a `link` to a guard jobs outlive the process.
+        """
         self.owner = owner
         self.background = background
         self.runs: dict[str, Run] = {}
         self.waiters = Waiters(ledger, peers, self.runs)
         self.is_draining = False
+        self.has_left = False  # what is this process's by its port is the next one's by now
+        self._released: dict[str, tuple[int, int]] = {}
         self._has_stopped = False
         self._ledger = ledger
         self._peers = peers
@@ -77,18 +86,26 @@ class Runner:
         self._on_end = on_end
         self._slots = slots
         self._inherited = inherited
-        self._tasks = Tasks(self._check_idle)
+        self._progress = asyncio.Event()
+        self._tasks = Tasks(self._progress.set)
+        self._handovers = Handovers(link, self.runs, self._progress.set)
         self._claiming = Claiming(ledger, peers, owner, self._slots, self._claimed)
         self._starting = Starting(self._started, self._found_no_room)
         self._recording = Recording(ledger, owner, self.runs, self._tasks, self._tell_changes)
         self._cgroups = cgroups
         self._recovery = Recovery(ledger, peers, journals, owner, cgroups)
         self._answers_held = 0  # for jobs that run elsewhere
-        self._idle = asyncio.Event()
+
+    @property
+    def can_leave(self) -> bool:
+        """Whether jobs outlive the process."""
+        return self._handovers.are_possible
 
     async def start(self) -> None:
-        """Clear up after our predecessor, then begin to take work."""
-        await self._recovery.clear_up_here()
+        """Go on with what the process before us has left, clear up the rest, begin to take work."""
+        self._handovers.start()
+        await self._take_over()
+        await self._recovery.clear_up_here(self.runs)
         if self._cgroups:
             await self._cgroups.create(self.owner)
         self._peers.listen(self._on_work, self._on_news)
@@ -100,21 +117,47 @@ class Runner:
 
         Answers that are held for a job are held on, as long as that takes, wherever the job runs.
         """
-        self.is_draining = True
-        self._slots.close()
-        self._claiming.know_of_work(True)  # nothing that we should be told of
+        self._take_no_more()
         try:
-            await asyncio.wait_for(self._wait_idle(), limit_s)
+            await asyncio.wait_for(self._wait_while(lambda: self._is_busy), limit_s)
         except TimeoutError:
             log.warning("the drain limit is over: stopping %d jobs", len(self.runs))
             self.waiters.release()
-            self._has_stopped = True
-            for run in list(self.runs.values()):
-                run.cancel(STOPPED)
-            await self._wait_idle()
+            self._stop_all(self.runs)
+            await self._wait_while(lambda: self._is_busy)
         self.waiters.release()
         if self._cgroups:
             self._cgroups.remove(self.owner)
+
+    async def leave(self, limit_s: float) -> None:
+        """Let go of all jobs, which go on, and leave them to the next process.
+
+        That takes some moments, until the youngest of them are known to the guard. Those for which
+        it has no room may end; they are stopped after `limit_s`.
+        """
+        self._take_no_more()
+        try:
+            await asyncio.wait_for(self._wait_while(lambda: self._is_holding), limit_s)
+        except TimeoutError:
+            young = [id for id in self.runs if id not in self._handovers]
+            log.warning("stopping %d jobs that cannot be handed over", len(young))
+            self._stop_all(young)
+            await self._wait_while(lambda: self._is_holding)
+        self._released = {run.id: run.release() for run in self.runs.values()}
+        log.info("%d jobs are left to the next process", len(self.runs))
+        self.runs.clear()
+        self.owner = ""  # from now on they are another process's
+
+    def let_go(self) -> None:
+        """After `leave`: let the next process begin."""
+        self._handovers.leave(self._released)
+        self.has_left = True
+
+    async def answer_all(self) -> None:
+        """After `let_go`: return when no answer is held for a job any more."""
+        while self._answers_held:
+            await self.waiters.look()
+            await asyncio.sleep(LEFT_LOOK_S)
 
     async def submit(
         self,
@@ -189,14 +232,8 @@ class Runner:
         return Accepted(submission.jobs, submission.is_repeated, runs)
 
     def _claimed(self, claim: Claim, is_unwanted: bool) -> None:
-        output_bytes = claim.spec.limits.output_bytes
-        if output_bytes is None:
-            output_bytes = self._settings.output_bytes
-        is_awaited = isinstance(claim.spec, StoredSpec) and claim.spec.awaits_reader
-        journal = Journal(
-            self._journals, claim.id, output_bytes=output_bytes, is_awaited=is_awaited
-        )
-        self.runs[claim.id] = run = Run(claim, journal, self._inherited, self._ended)
+        journal = Journal(self._journals, claim.id, **self._asked(claim))
+        self.runs[claim.id] = run = self._run(claim, journal)
         self._starting.add(run)
         if is_unwanted:
             run.cancel_requested = True
@@ -205,9 +242,53 @@ class Runner:
             run.cancel(STOPPED)
         self.waiters.tell(claim.id, "claimed")
 
+    def _asked(self, claim: Claim) -> dict[str, Any]:
+        """Return what was asked for the job's output."""
+        asked = claim.spec.limits.output_bytes
+        return {
+            "output_bytes": self._settings.output_bytes if asked is None else asked,
+            "is_awaited": isinstance(claim.spec, StoredSpec) and claim.spec.awaits_reader,
+        }
+
+    def _run(self, claim: Claim, journal: Journal) -> Run:
+        keeper = self._handovers if self._handovers.are_possible else None
+        return Run(claim, journal, self._inherited, self._ended, keeper)
+
+    async def _take_over(self) -> None:
+        held = self._handovers.take()
+        claims = await self._ledger.take_over(self.owner, list(held)) if held else []
+        for claim in claims:
+            self._run_on(claim, held.pop(claim.id))
+        for one in held.values():  # of jobs that had ended
+            close(one)
+            self._handovers.drop(one)
+        if claims:
+            log.info("%d of %d jobs go on here", len(self.runs), len(claims))
+
+    def _run_on(self, claim: Claim, held: Held) -> None:
+        """Go on with a job; what can't be is lost, and cleared up as such."""
+        try:
+            with ExitStack() as opened:
+                opened.callback(close, held)
+                snapshot, descriptors = unpack(held)
+                journal = Journal.take_over(self._journals, claim.id, **self._asked(claim))
+                opened.callback(journal.close)
+                run = self._run(claim, journal)
+                start = run.take_over(snapshot, descriptors)
+                opened.pop_all()
+        except Exception:
+            log.exception("job %s cannot be taken over", claim.id)
+            self._handovers.drop(held)
+            return
+        self.runs[claim.id] = run
+        self._slots.take(1)
+        self._handovers.taken_over(run, held)
+        self._recording.start_soon(start)
+
     def _started(self, start: Start) -> None:
         self._slots.found_room()
         self._recording.start_soon(start)
+        self._handovers.store_soon(self.runs[start.id])
 
     def _found_no_room(self, runs: list[Run], exc: NoRoom) -> None:
         pause_s = self._slots.found_no_room()
@@ -224,7 +305,7 @@ class Runner:
         self._tell_ended(cancelled)
         self._claiming.tell_of_work()
         self._claim_more()
-        self._check_idle()
+        self._progress.set()
 
     def _ended(self, run: Run) -> None:
         self._slots.give_back(1)
@@ -237,6 +318,7 @@ class Runner:
         try:
             await self._recording.end(run)
         finally:
+            self._handovers.forget(run.id)
             self._forget(run)
             self._tell_ended([run.id])
             run.close()
@@ -321,10 +403,20 @@ class Runner:
         if not self.is_draining and (await self._ledger.tally())["queued"]:
             self._on_work()
 
-    async def _wait_idle(self) -> None:
-        while self._is_busy:
-            self._idle.clear()  # it tells of the time before, too
-            await self._idle.wait()
+    def _take_no_more(self) -> None:
+        self.is_draining = True
+        self._slots.close()
+        self._claiming.know_of_work(True)  # nothing that we should be told of
+
+    def _stop_all(self, ids: Iterable[str]) -> None:
+        self._has_stopped = True
+        for id in list(ids):
+            self.runs[id].cancel(STOPPED)
+
+    async def _wait_while(self, is_so: Callable[[], bool]) -> None:
+        while is_so():
+            self._progress.clear()  # it tells of the time before, too
+            await self._progress.wait()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -334,12 +426,13 @@ class Runner:
             yield
         finally:
             self._answers_held -= 1
-            self._check_idle()
+            self._progress.set()
 
     @property
     def _is_busy(self) -> bool:
         return bool(self._tasks or self.runs or self._answers_held)
 
-    def _check_idle(self) -> None:
-        if not self._is_busy:
-            self._idle.set()
+    @property
+    def _is_holding(self) -> bool:
+        """Whether something would be lost with this process."""
+        return bool(self._tasks) or any(id not in self._handovers for id in self.runs)

@@ -28,7 +28,8 @@ class Slots:
         """How many jobs may be claimed now."""
         if self._is_closed or time.monotonic() < self._opens_at:
             return 0
-        return min(self._free, 1) if self._pause_s else self._free
+        # more may have been taken over than there are places now
+        return max(0, min(self._free, 1) if self._pause_s else self._free)
 
     def take(self, count: int) -> None:
         """Keep some for jobs that are being claimed."""

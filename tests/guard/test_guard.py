@@ -18,36 +18,8 @@ import pytest
 
 from service.programs.processes import is_alive
 
-from ..service.conftest import PATIENCE_S, Answer, Service, eventually, free_ports
-
-
-class Guarded(Service):
-    """One process under its guard."""
-
-    def start(self, port: int) -> subprocess.Popen[bytes]:
-        """Start the guard."""
-        command = [sys.executable, "-S", "-m", "service.guard", "--port", str(port)]
-        return subprocess.Popen(command, env=self.environ, stderr=subprocess.PIPE)
-
-    @property
-    def port(self) -> int:
-        """The one port there is."""
-        return self.ports[0]
-
-    @property
-    def guard(self) -> subprocess.Popen[bytes]:
-        """The guard itself."""
-        return self.processes[self.port]
-
-    @property
-    def pid(self) -> int | None:
-        """The process's pid; None while there is none."""
-        found = children(self.guard.pid)
-        return found[0] if found else None
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+from ..service.conftest import PATIENCE_S, Answer, eventually, free_ports
+from .guarded import Guarded, kill
 
 
 @pytest.fixture
@@ -56,14 +28,6 @@ def guarded() -> Iterator[Guarded]:
         service = Guarded(Path(directory), 1)
         yield service
         service.stop()
-
-
-def kill(service: Guarded) -> int:
-    """Kill the process and return the pid that it had."""
-    pid = service.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    return pid
 
 
 def test_who_connects_while_there_is_no_process_is_answered_by_the_next_one(guarded):
@@ -96,15 +60,6 @@ def test_no_request_is_refused_over_a_few_deaths(guarded):
         assert guarded.ask("GET", "/livez", token=None).status == 200
 
 
-def test_jobs_of_a_killed_process_are_lost_and_new_ones_run(guarded):
-    job = guarded.submit("sleep", "60")
-    guarded.wait_state(job["id"], "running")
-    kill(guarded)
-    guarded.wait_ready(guarded.port)
-    assert guarded.wait_state(job["id"], "lost")["reason"] == "crash"
-    assert guarded.run("echo", "on")["stdout"]["text"] == "on\n"
-
-
 def test_a_process_dies_with_its_guard(guarded):
     pid = guarded.pid
     guarded.guard.kill()
@@ -129,7 +84,7 @@ def test_hup_replaces_the_process_and_not_the_guard(guarded):
     before = guarded.pid
     guarded.guard.send_signal(signal.SIGHUP)
     eventually(lambda: guarded.pid not in (None, before))
-    assert not is_alive(before)
+    eventually(lambda: not is_alive(before))
     assert guarded.guard.poll() is None
     guarded.wait_ready(guarded.port)
 
@@ -194,5 +149,5 @@ def test_the_guard_imports_nothing_of_the_service_and_little_else():
         [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True
     ).stdout.split()
     ours = {name for name in modules if name.split(".")[0] in ("service", "executor")}
-    assert ours == {"service", "service.guard", "service.guard.guard"}
-    assert not {"asyncio", "ctypes", "logging", "tornado"} & set(modules)
+    assert {name for name in ours if not name.startswith("service.guard")} == {"service"}
+    assert not {"asyncio", "collections", "ctypes", "logging", "signal", "socket"} & set(modules)

@@ -123,6 +123,24 @@ async def test_a_job_tells_which_one_it_runs_again(ledger, other):
     assert first.rerun_of is None
 
 
+async def test_a_handover_is_counted_and_gives_what_runs_on(ledger, other):
+    spec = Spec(args=["cat"], stdin="open", timeout=5)
+    told = Spec(args=["cat"], stdin=Stdin(text="x" * 1000))
+    first, second, ended = (
+        await ledger.submit([spec, told, TRUE], queue_limit=LIMIT, owner="1", room=3)
+    ).jobs
+    await ledger.start([Start(first.id, 4711, now())])
+    await ledger.end(ended.id, SUCCESS)
+    stranger = await submit(ledger, owner="2", room=1)
+    ids = [first.id, second.id, ended.id, stranger.id, "no-such-job"]
+    claims = {claim.id: claim.spec for claim in await ledger.take_over("1", ids)}
+    assert claims == {first.id: spec, second.id: Spec(args=["cat"])}
+    await ledger.take_over("1", [first.id])
+    counts = [(await other.get(id)).handovers for id in ids[:4]]
+    assert counts == [2, 1, 0, 0]
+    assert (await other.get(first.id)).state == "running"
+
+
 async def test_claims_take_the_oldest_first_and_each_job_once(ledger, other):
     ids = [job.id for job in (await ledger.submit([TRUE] * 20, queue_limit=LIMIT)).jobs]
     assert ids == sorted(ids)

@@ -28,6 +28,7 @@ def test_every_field_of_the_contract_is_in_a_job(service):
         "created_at", "started_at", "finished_at", "duration", "owner", "pid", "exit_code",
         "signal", "has_timed_out", "cancel_requested", "usage", "stdout", "stderr",
         "rerun_of",
+        "handovers",
     }  # fmt: skip
     assert "stdin" not in job
 
