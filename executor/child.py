@@ -23,7 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from executor.calls import Calls, failure_of
-from executor.changes import Changes
+from executor.changes import Changes, OnChange
 from executor.deadline import Deadline
 from executor.dropped import drop
 from executor.ends import Ends
@@ -299,6 +299,12 @@ class Child:
         return self.phase in OVER
 
     # released: as it is, another may go on with it
+
+    def tell_changes(self, on_change: OnChange) -> None:
+        """``RuntimeError`` when it is too late."""
+        if self.is_over or self.phase is REAPED:
+            raise RuntimeError(f"a run that is {self.phase} does not change any more")
+        self.changes = Changes(self, on_change)
 
     def release(self) -> Handover:
         """``RuntimeError``, ``ValueError`` when that can't be done; then nothing has changed."""

@@ -98,7 +98,7 @@ class Options:
         if read is not None:
             _check_read(read, self.max_output)
         if on_change is not None:
-            _check_on_change(on_change, self.stop, self.input)
+            check_on_change(on_change, self.stop, self.input)
         self.command = Command(self.args, limits, _count(soft_open_files), popen)
 
     def _take_streams(self, given: Any, popen: dict[str, Any]) -> None:
@@ -159,7 +159,8 @@ def _check_read(read: Read, max_output: int | None) -> None:
         raise ValueError("read leaves no bytes to keep: it needs max_output=0")
 
 
-def _check_on_change(on_change: OnChange, stop: tuple[Step, ...], given: Any) -> None:
+def check_on_change(on_change: OnChange, stop: tuple[Step, ...], given: Any) -> None:
+    """``TypeError``; ``ValueError`` for what can't be handed over."""
     if not callable(on_change):
         raise TypeError(f"on_change must be callable, not {on_change!r}")
     if any(callable(what) for what, _ in stop):

@@ -19,7 +19,7 @@ from executor.errors import CommandFailed, NoRoom, OutputLost, Released
 from executor.handover import Handover, describe
 from executor.input import Input as OpenInput
 from executor.limits import Limits
-from executor.options import DRAIN_S, MAX_OUTPUT, Options
+from executor.options import DRAIN_S, MAX_OUTPUT, Options, check_on_change
 from executor.phase import RELEASED
 from executor.pipes import OnOutput, Read, Source
 from executor.result import Result
@@ -311,6 +311,15 @@ class Subprocess(Generic[AnyStr]):
         over: a stop step that is a function, an iterator given as input that has not ended.
         """
         return describe(self._started())
+
+    def tell_changes(self, on_change: OnChange) -> None:
+        """As the option ``on_change``, in its place, from now on: most runs are over before they
+        are worth to be told of. ``RuntimeError`` unless it runs, ``ValueError`` for what can't be
+        handed over.
+        """
+        run = self._started()
+        check_on_change(on_change, run.options.stop, run.options.input)
+        run.tell_changes(on_change)
 
     def release(self) -> Handover:
         """Give the run up as it is, for another process to go on with: nothing is signalled.

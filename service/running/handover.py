@@ -82,6 +82,7 @@ class Handovers:
     def taken_over(self, run: Run, held: Held) -> None:
         """Note that a run goes on here: the guard holds it as it was."""
         self._names[run.id] = _state(held.state).names
+        run.tell_changes()
 
     def store_soon(self, run: Run) -> None:
         """Store a run, unless it has ended by then."""
@@ -159,6 +160,7 @@ class Handovers:
         if self._link is None or not run.journal.keep():
             return False
         try:
+            run.tell_changes()
             snapshot, found = run.snapshot()
         except RuntimeError:
             return True  # it has just ended

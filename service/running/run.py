@@ -215,6 +215,11 @@ class Run:
         is_ending = self._stdin is not None and self._stdin.is_ending
         return Snapshot(self.started_at, plain, self._error, is_ending), fds
 
+    def tell_changes(self) -> None:
+        """From now on tell the keeper what `snapshot` returns before it changes."""
+        if self._process is not None:
+            self._process.tell_changes(self._about_to_change)
+
     def release(self) -> tuple[int, int]:
         """Let go of the command without a signal, for the next process to take over.
 
@@ -322,8 +327,6 @@ class Run:
         """Return the options of a command that runs, whoever has started it."""
         options = {"max_output": 0, "kill_group": True, "on_output": self._record}
         options["read"] = self.journal.read_pipe
-        if self._keeper is not None:
-            options["on_change"] = self._about_to_change
         return options
 
     def _their_stdin(self) -> int:

@@ -811,11 +811,14 @@ async def test_child_that_becomes_ours_is_waited_for(io_loop):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_changes_are_told_before_and_after_a_step_and_before_the_end(io_loop):
+@pytest.mark.parametrize("later", [False, True])
+async def test_changes_are_told_before_and_after_a_step_and_before_the_end(io_loop, later):
     told = []
-    sp = Subprocess(args=EXITS_0_ON_TERM, on_change=told.append, timeout=60)
+    sp = Subprocess(args=EXITS_0_ON_TERM, on_change=None if later else told.append, timeout=60)
     sp.start()
     await until(lambda: sp.handover().stdout.total)
+    if later:
+        sp.tell_changes(told.append)
     assert told == []
     began = boot_time()
     sp.cancel()
