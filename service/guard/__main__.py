@@ -1,28 +1,24 @@
-"""`python -m service.guard --port 8885`: what supervisord runs; it runs the process.
+"""`python -S -m service.guard --port 8885`: what supervisord runs; it runs the process.
 
-Orphans of a process become children of its guard (PR_SET_CHILD_SUBREAPER, which execve(2) keeps):
-that is said here, and then the guard is run anew, as ctypes would be a megabyte in it for ever.
+Orphans of a process become children of its guard (PR_SET_CHILD_SUBREAPER, which execve(2) keeps).
+That is said here, and then the guard begins anew: ctypes and what `-m` needs would be two
+megabytes in it for ever.
 """
 
+import ctypes
 import os
 import sys
 
-REAPS = "--subreaper"
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_GUARD = "import sys; from service.guard.guard import main; sys.exit(main(sys.argv[1:]))"
 
 
-def _become_subreaper(options: list[str]) -> None:
-    import ctypes
-
+def _become_subreaper() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-    os.execv(sys.executable, [sys.executable, "-S", "-m", "service.guard", REAPS, *options])  # noqa: S606
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != [REAPS]:
-        _become_subreaper(sys.argv[1:])
-    from service.guard.guard import main
-
-    sys.exit(main(sys.argv[2:]))
+    _become_subreaper()
+    os.execv(sys.executable, [sys.executable, "-S", "-c", _GUARD, *sys.argv[1:]])  # noqa: S606

@@ -75,9 +75,7 @@ def _wait_until_ended(
     if not wait_until(lambda: ended([pid]), DEAF_S):
         # supervisord may have started one in this very moment: a signal that meets its child
         # before the exec is lost, and to a process that drains already a second one is nothing
-        services = [
-            c for c, line in processes.children(pid).items() if " -m service.guard " in line
-        ]
+        services = [c for c, line in processes.children(pid).items() if "service.guard" in line]
         processes.signal_all(services, signal.SIGTERM)
     wait_until(lambda: ended(drained), conf.stop_seconds(settings) + MARGIN_S)
     if not wait_until(lambda: ended([pid]), NGINX_S):
