@@ -18,8 +18,8 @@ from service.ledger.sqlite import SqliteLedger
 from service.metrics import Metrics
 from service.peers.notices import Peers
 from service.running.cgroups import Cgroups
+from service.running.command import Inherited
 from service.running.retention import Retention
-from service.running.run import Inherited
 from service.running.runner import Runner
 from service.running.slots import Slots
 from service.settings import Settings

@@ -6,6 +6,8 @@ starting    starts their commands            run        one job's run: command, 
 recording   writes down how it went          sweep      what a stopped job left behind is killed
 recovery    what a process that died has left: killed, and told as lost
 orphans     processes of jobs, found by their mark or their session
+command     what every command gets          outcome    how it ended, in a job's words
+succession  a process that follows another goes on with its jobs
 handover    what the guard holds of each run, for the next process to go on with
 stdin       what is sent to a running command, or given to it
 cgroups     a cgroup for each job, where there is a place for them

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
 import os
-import pwd
 from collections.abc import Awaitable, Callable, Mapping, Sized
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 import executor
-from executor import Handover, Limits, OutputState, Result, Subprocess
+from executor import Handover, OutputState, Result, Subprocess
 from service import jobs
 from service.errors import Conflict, NoRoom
-from service.jobs import NOTHING, End, Reason, State, Stdin, Stream, Usage
+from service.jobs import NOTHING, End, Reason, State, Stdin, Stream
 from service.journal import Journal
 from service.ledger import Claim, Start
 from service.running import orphans
+from service.running.command import Inherited, base_environment, limits_of, stop_steps
+from service.running.outcome import judge, usage_of, why
 from service.running.stdin import OpenStdin, given
 
 log = logging.getLogger(__name__)
-
-RLIMITS = ("address_space", "cpu_seconds", "open_files", "processes", "file_size", "core_size")
 
 
 class Keeper(Protocol):
@@ -55,14 +52,6 @@ class Snapshot(msgspec.Struct):
     handover: dict[str, Any]
     error: str | None = None
     is_stdin_ending: bool = False
-
-
-class Inherited(NamedTuple):
-    """What every command gets from the service that its spec says nothing of."""
-
-    umask: int
-    soft_open_files: int
-    cgroup: Path | None
 
 
 class Run:
@@ -165,7 +154,7 @@ class Run:
         except Exception as exc:  # whatever it is, the job can't stay without an end
             if not isinstance(exc, OSError | ValueError):
                 log.exception("job %s could not be started", self.id)
-            self._finish("failed", "spawn_error", error=_why(exc))
+            self._finish("failed", "spawn_error", error=why(exc))
             return None
         self.started_at = started_at
         self._tell_begun()
@@ -188,7 +177,7 @@ class Run:
                 self._counted(handover),
                 self._ended,
                 reap=self._reap,
-                stop=_stop(self.spec.stop),
+                stop=stop_steps(self.spec.stop),
                 **self._followed(),
             )
         except BaseException:
@@ -305,9 +294,9 @@ class Run:
             process = Subprocess(
                 self._ended,
                 timeout=-1 if spec.timeout is None else spec.timeout,
-                stop=_stop(spec.stop),
+                stop=stop_steps(spec.stop),
                 stdin=stdin,
-                limits=_limits(spec.limits),
+                limits=limits_of(spec.limits),
                 umask=self._inherited.umask,
                 soft_open_files=self._inherited.soft_open_files,
                 cgroup=self._inherited.cgroup,
@@ -373,7 +362,7 @@ class Run:
         result = self._process.result if self._process else None
         if result is None:
             raise RuntimeError("the callback ran before the result was there")
-        self._finish(*_judge(result), result=result)
+        self._finish(*judge(result), result=result)
 
     def _finish(
         self,
@@ -398,7 +387,7 @@ class Run:
             exit_code=status if status is not None and status >= 0 else None,
             signal=jobs.signal_name(-status) if status is not None and status < 0 else None,
             has_timed_out=result.has_timed_out if result else False,
-            usage=_usage(result) if result else None,
+            usage=usage_of(result) if result else None,
             stdout=stdout,
             stderr=stderr,
         )
@@ -419,60 +408,3 @@ class Run:
             log.exception("the output of job %s could not be finished", self.id)
             self._error = self._error or f"its output could not be finished: {exc}"
             return NOTHING, NOTHING
-
-
-@functools.cache
-def base_environment() -> dict[str, str]:
-    """Return what every job gets: enough for ordinary programs, nothing of the service's own."""
-    name, home = _user()
-    return {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": home if Path(home).is_dir() else "/",
-        "USER": name,
-        "LOGNAME": name,
-        "LANG": "C.UTF-8",
-    }
-
-
-def _user() -> tuple[str, str]:
-    """Return the name and home of the user that the service runs as."""
-    try:
-        user = pwd.getpwuid(os.getuid())
-    except KeyError:  # a container may run as any number
-        return str(os.getuid()), "/"
-    return user.pw_name, user.pw_dir
-
-
-@functools.lru_cache
-def _stop(stop: jobs.Stop) -> tuple[tuple[int, float | None], ...]:
-    return (jobs.signal_number(stop.signal) or SIGTERM, stop.grace), (SIGKILL, None)
-
-
-@functools.lru_cache
-def _limits(limits: jobs.Limits) -> Limits | None:
-    asked = {name: getattr(limits, name) for name in RLIMITS}
-    return None if set(asked.values()) == {None} else Limits(**asked)
-
-
-def _judge(result: Result[bytes]) -> tuple[State, Reason]:
-    """Say how a command ended; what stopped it comes before its exit code."""
-    if result.has_timed_out:
-        return "failed", "timeout"
-    if result.was_cancelled:
-        return "cancelled", "cancelled"
-    if result.status is None:
-        return "lost", "crash"
-    if result.status < 0:
-        return "failed", "signal"
-    return ("succeeded" if result.status == 0 else "failed"), "exit"
-
-
-def _usage(result: Result[bytes]) -> Usage | None:
-    used = result.usage
-    return Usage(used.user_seconds, used.system_seconds, used.max_rss_bytes) if used else None
-
-
-def _why(exc: BaseException) -> str:
-    if isinstance(exc, OSError) and exc.strerror:
-        return f"{exc.strerror}: {os.fsdecode(exc.filename)}" if exc.filename else exc.strerror
-    return str(exc)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from service.errors import Conflict, LedgerError, NoRoom
-from service.guard.process import Held, Link
+from service.guard.process import Link
 from service.jobs import End, Job, Spec, StoredSpec
 from service.journal import Journal
 from service.ledger import Claim, Ledger, Start
@@ -23,12 +23,14 @@ from service.peers.notices import Peers
 from service.peers.waiters import Waiters
 from service.running.cgroups import Cgroups
 from service.running.claiming import Claiming
-from service.running.handover import Handovers, close, unpack
+from service.running.command import Inherited
+from service.running.handover import Handovers
 from service.running.recording import Recording
 from service.running.recovery import Recovery
-from service.running.run import Inherited, Run
+from service.running.run import Run
 from service.running.slots import Slots
 from service.running.starting import Starting
+from service.running.succession import take_over
 from service.settings import JobsSettings
 from service.tasks import Background, Tasks
 
@@ -255,35 +257,14 @@ class Runner:
         return Run(claim, journal, self._inherited, self._ended, keeper)
 
     async def _take_over(self) -> None:
-        held = self._handovers.take()
-        claims = await self._ledger.take_over(self.owner, list(held)) if held else []
-        for claim in claims:
-            self._run_on(claim, held.pop(claim.id))
-        for one in held.values():  # of jobs that had ended
-            close(one)
-            self._handovers.drop(one)
-        if claims:
-            log.info("%d of %d jobs go on here", len(self.runs), len(claims))
+        taken = await take_over(self._ledger, self.owner, self._handovers, self._followed)
+        for run, start in taken:
+            self.runs[run.id] = run
+            self._slots.take(1)
+            self._recording.start_soon(start)
 
-    def _run_on(self, claim: Claim, held: Held) -> None:
-        """Go on with a job; what can't be is lost, and cleared up as such."""
-        try:
-            with ExitStack() as opened:
-                opened.callback(close, held)
-                snapshot, descriptors = unpack(held)
-                journal = Journal.take_over(self._journals, claim.id, **self._asked(claim))
-                opened.callback(journal.close)
-                run = self._run(claim, journal)
-                start = run.take_over(snapshot, descriptors)
-                opened.pop_all()
-        except Exception:
-            log.exception("job %s cannot be taken over", claim.id)
-            self._handovers.drop(held)
-            return
-        self.runs[claim.id] = run
-        self._slots.take(1)
-        self._handovers.taken_over(run, held)
-        self._recording.start_soon(start)
+    def _followed(self, claim: Claim) -> Run:
+        return self._run(claim, Journal.take_over(self._journals, claim.id, **self._asked(claim)))
 
     def _started(self, start: Start) -> None:
         self._slots.found_room()
@@ -317,8 +298,8 @@ class Runner:
     async def _write_end(self, run: Run) -> None:
         try:
             await self._recording.end(run)
+            self._handovers.forget(run.id)  # not before
         finally:
-            self._handovers.forget(run.id)
             self._forget(run)
             self._tell_ended([run.id])
             run.close()
