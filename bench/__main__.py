@@ -25,13 +25,17 @@ from bench.measures import (
     f_output,
     g_start,
     h_follow,
+    i_handover,
 )
 from bench.needs import Need, program
 from bench.place import Place
 
 MEASURES = [
     each.MEASURE
-    for each in (a_waited_for, b_durable, c_list, d_growth, e_alive, f_output, g_start, h_follow)
+    for each in (
+        *(a_waited_for, b_durable, c_list, d_growth, e_alive, f_output, g_start, h_follow),
+        i_handover,
+    )
 ]
 WRK = program("wrk")
 
@@ -43,7 +47,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if given.peers_python:
         needs.use_python(given.peers_python)
-    wanted = [measure for measure in MEASURES if measure.letter in (given.letters or "abcdefgh")]
+    wanted = [measure for measure in MEASURES if measure.letter in (given.letters or "abcdefghi")]
     _tell_missing(wanted)
     figures: list[Figure] = []
     with Place() as place:
@@ -66,7 +70,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "letters", nargs="*", choices=[[], *"abcdefgh"], help="what to measure; all by default"
+        "letters", nargs="*", choices=[[], *"abcdefghi"], help="what to measure; all by default"
     )
     parser.add_argument("--quick", action="store_true", help="less of everything, two turns")
     parser.add_argument("--turns", type=int, help="how often each is measured, 5 by default")

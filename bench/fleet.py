@@ -27,6 +27,7 @@ class Fleet:
         self.state = state
         first, *_, front = free_ports(PROCESSES + 1)
         self.port = front
+        self.first_port = first
         self.environ = {
             **{name: value for name, value in os.environ.items() if "SQUALL" not in name},
             "SQUALL_STATE_DIR": str(state),
@@ -56,9 +57,16 @@ class Fleet:
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self) -> list[int]:
-        """The ids of the four processes."""
+        """The ids of the processes."""
+        return [each["pid"] for each in self._processes()]
+
+    def guards(self) -> list[int]:
+        """The ids of their guards."""
+        return [each["guard_pid"] for each in self._processes()]
+
+    def _processes(self) -> list[dict[str, Any]]:
         status = json.loads(self.command("status", "--json"))
-        return [each["pid"] for each in status["processes"] if each["name"].isdecimal()]
+        return [each for each in status["processes"] if each["name"].isdecimal()]
 
     def post(self, *args: str, wait: float | None = None) -> Request:
         """Return the request that runs a command: held until it has ended where `wait` is given."""

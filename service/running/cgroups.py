@@ -52,15 +52,17 @@ class Cgroups:
         directory = self.of(owner)
         if not directory.exists():
             return True
-        found = [job for job in directory.iterdir() if job.is_dir() and job not in spared]
-        for job in found:
-            (job / "cgroup.kill").write_text("1")
+        jobs = [job for job in directory.iterdir() if job.is_dir() and job not in spared]
+        killed = jobs if spared else [directory]
+        for group in killed:
+            (group / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + timeout_s
-        for job in found:
-            while "populated 1" in (job / "cgroup.events").read_text():
+        for group in killed:
+            while "populated 1" in (group / "cgroup.events").read_text():
                 if time.monotonic() > deadline:
                     return False
                 time.sleep(LOOK_AGAIN_S)
+        for job in jobs:
             job.rmdir()
         return True
 

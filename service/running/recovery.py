@@ -77,7 +77,11 @@ class Recovery:
         return _judge(owner, unfinished, written)
 
     def _kill(
-        self, owner: str, ids: Sequence[str], leaders: Sequence[Leader], spared: Sequence[Path]
+        self,
+        owner: str,
+        ids: Sequence[str],
+        leaders: Sequence[Leader],
+        spared: Sequence[Path] = (),
     ) -> bool:
         # what one can't do keeps the other from nothing
         is_clear = self._cgroups is None

@@ -116,8 +116,15 @@ def test_from_up_to_down(tmp_path_factory: pytest.TempPathFactory) -> None:
             reloading.join()
             assert batch.wait(PATIENCE_S) == 0
 
-        # the process that runs a job dies: nobody can say how the job would have ended
-        lost = fleet("run", "sh", "-c", "echo begun; sleep 0.5; kill -KILL $PPID; sleep 60")
+        # the process that runs a job dies: the next one goes on with it
+        count = "echo begun; sleep 0.5; kill -KILL $PPID; sleep 2; echo on; exit 4"
+        kept = fleet("run", "sh", "-c", count)
+        assert (kept.returncode, kept.stdout) == (4, b"begun\non\n"), error(kept)
+        assert fleet.newest()["handovers"] == 1
+
+        # its guard dies: nobody can say how the job would have ended
+        dies = "echo begun; sleep 0.5; kill -KILL $(cut -d' ' -f4 /proc/$PPID/stat); sleep 60"
+        lost = fleet("run", "sh", "-c", dies)
         assert (lost.returncode, lost.stdout) == (125, b"begun\n")
         assert error(lost).count("\n") == 1
         assert fleet.newest()["state"] == "lost"

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from service.programs import processes
 from tests.service.conftest import eventually
 from tests.service.test_output import peak_kib
 
@@ -144,8 +145,9 @@ def test_a_slow_follower_costs_neither_memory_nor_the_jobs_time(front):
         assert peak_kib(pid) - kib < 48 * 1024
 
 
-def test_a_killed_owner_ends_the_stream_with_what_was_printed(front):
-    job = front.submit("sh", "-c", "echo so far; sleep 4712")
+def test_a_killed_owner_is_followed_by_one_from_which_the_stream_goes_on(front):
+    script = "echo so far; read x; echo more"
+    job = front.submit("sh", "-c", script, stdin="open")
     eventually(lambda: front.get(job["id"])["state"] == "running")
     owner = front.get(job["id"])["owner"]
     other = next(port for port in front.process_ports if str(port) != owner)
@@ -153,6 +155,22 @@ def test_a_killed_owner_ends_the_stream_with_what_was_printed(front):
         lines = iter(stream)
         assert next(lines)["text"] == "so far\n"
         os.kill(front.pids()[owner], signal.SIGKILL)
+        eventually(lambda: front.get(job["id"])["handovers"] == 1)
+        front.wait_ready_at(int(owner))
+        assert front.ask("POST", f"/v1/jobs/{job['id']}/stdin", b"go\n").status == 204
+        assert next(lines)["text"] == "more\n"
+        assert next(lines)["job"]["state"] == "succeeded"
+
+
+def test_a_killed_guard_ends_the_stream_with_what_was_printed(front):
+    job = front.submit("sh", "-c", "echo so far; sleep 4712")
+    eventually(lambda: front.get(job["id"])["state"] == "running")
+    owner = front.get(job["id"])["owner"]
+    other = next(port for port in front.process_ports if str(port) != owner)
+    with Stream(front, f"/v1/jobs/{job['id']}/output?follow=true", other) as stream:
+        lines = iter(stream)
+        assert next(lines)["text"] == "so far\n"
+        os.kill(processes.parent(front.pids()[owner]), signal.SIGKILL)
         end = next(lines)["job"]
     assert (end["state"], end["reason"], end["stdout"]["bytes"]) == ("lost", "crash", 7)
     assert front.ask("GET", f"/v1/jobs/{job['id']}/stdout").body == b"so far\n"

@@ -167,7 +167,7 @@ def test_a_reload_loses_no_request(running: Fleet) -> None:
     after = running.status()
     for port in map(str, running.ports):
         assert after[port]["pid"] != before[port]["pid"]
-        assert f"{port:<6}  draining" in said
+        assert f"{port:<6}  replacing" in said
         assert f"{port:<6}  ready" in said
     assert after["nginx"]["pid"] == before["nginx"]["pid"]
 
