@@ -106,6 +106,7 @@ async def serve(
                 await _drain(app, front, inner)
                 await background.stop()
         finally:
+            runner.fail()  # of no effect where all has ended, or was left
             ledger.close()
             peers.close()
             if not runner.has_left:  # then they are the next process's

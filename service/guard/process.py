@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from service.errors import SettingsError
+from service.errors import NoRoom, SettingsError
 from service.guard.messages import VERSION, Message, pack, receive, send
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -136,17 +136,18 @@ def join(fd: int, *, can_leave: bool, version: int) -> Link:
     """Wait until nobody else has what the guard holds, and take it over; blocks.
 
     `can_leave` says whether HUP makes this process leave; its states are of this `version`.
-    SettingsError where the guard is gone.
+    SettingsError where the guard is gone, NoRoom without descriptors for all of it.
     """
     os.set_inheritable(fd, False)
     end = socket.socket(fileno=fd)
     send(end, pack("HELLO", int(can_leave), version))
     held = []
     while (message := receive(end)) is not None and message.verb == "HELD":
+        if not message.is_whole:  # the guard has them still, for the next try
+            raise NoRoom("no descriptors for what the guard holds")
         key, pid, *opened = message.words
         indexes = [int(index) for index in opened[0].split(",")] if opened[0] else []
-        # fewer where this process has no room for them: what they are of can't go on
-        descriptors = dict(zip(indexes, message.descriptors, strict=False))
+        descriptors = dict(zip(indexes, message.descriptors, strict=True))
         held.append(Held(key, int(pid), message.state, descriptors))
     if message is None:
         raise SettingsError("the guard is gone")

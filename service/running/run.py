@@ -204,6 +204,12 @@ class Run:
         is_ending = self._stdin is not None and self._stdin.is_ending
         return Snapshot(self.started_at, plain, self._error, is_ending), fds
 
+    def release_at_once(self) -> None:
+        """As `release`, at the end of a process that has failed; the guard holds all of it."""
+        with suppress(RuntimeError, ValueError):
+            _, pidfd = self.release()
+            os.close(pidfd)
+
     def tell_changes(self) -> None:
         """From now on tell the keeper what `snapshot` returns before it changes."""
         if self._process is not None:

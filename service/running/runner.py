@@ -150,6 +150,13 @@ class Runner:
         self.runs.clear()
         self.owner = ""  # from now on they are another process's
 
+    def fail(self) -> None:
+        """At the end of a process that has failed: what outlives it is not to be killed with it."""
+        for id, run in list(self.runs.items()):
+            if id in self._handovers:
+                run.release_at_once()
+                del self.runs[id]
+
     def let_go(self) -> None:
         """After `leave`: let the next process begin."""
         self._handovers.leave(self._released)

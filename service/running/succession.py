@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from service.errors import is_no_room
 from service.guard.process import Held
 from service.ledger import Claim, Ledger, Start
 from service.running.handover import Handovers, close, unpack
@@ -20,15 +21,19 @@ async def take_over(
     """Go on with what the guard holds of jobs that have not ended.
 
     `make_run` returns what a job's run is made of, its journal taken over. A job with which nobody
-    can go on is let go of: it is lost, and cleared up as such.
+    can go on is let go of: it is lost, and cleared up as such. Raises what there is no room for now
+    (NoRoom, OSError), and LedgerError; then those that were begun are to be released.
     """
     held = handovers.take()
     claims = await ledger.take_over(owner, list(held)) if held else []
-    taken = [
-        (run, start)
-        for claim in claims
-        for run, start in _run_on(handovers, held.pop(claim.id), claim, make_run)
-    ]
+    taken: list[tuple[Run, Start]] = []
+    try:
+        for claim in claims:
+            taken += _run_on(handovers, held.pop(claim.id), claim, make_run)
+    except BaseException:
+        for run, _ in taken:
+            run.release_at_once()
+        raise
     for one in held.values():  # of jobs that had ended
         close(one)
         handovers.drop(one)
@@ -48,7 +53,9 @@ def _run_on(
             opened.callback(run.journal.close)
             start = run.take_over(snapshot, descriptors)
             opened.pop_all()
-    except Exception:
+    except Exception as exc:
+        if is_no_room(exc):
+            raise  # the next process may have some
         log.exception("job %s cannot be taken over", claim.id)
         handovers.drop(held)
         return []
